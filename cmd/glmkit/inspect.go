@@ -1,0 +1,11 @@
+package main
+
+import "github.com/spf13/cobra"
+
+func newInspect(s streams) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "inspect",
+		Short: "Show what the tokenizer, the corruption and the task patterns do to a text",
+	}
+	return cmd
+}

@@ -1,0 +1,11 @@
+package main
+
+import "github.com/spf13/cobra"
+
+func newPrepare(s streams) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "prepare",
+		Short: "Turn corpora and tasks into Arrow files",
+	}
+	return cmd
+}

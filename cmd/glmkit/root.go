@@ -1,0 +1,101 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/glmkit/glmkit/configs"
+	"github.com/glmkit/glmkit/corpus"
+)
+
+// streams are the three files of a command, replaced in tests.
+type streams struct {
+	in       io.Reader
+	out, err io.Writer
+}
+
+// Exit codes, one meaning each.
+const (
+	exitOK          = 0
+	exitFailure     = 1
+	exitUsage       = 2   // usage or configuration
+	exitData        = 3   // bad input data
+	exitDevice      = 4   // no device or libtorch
+	exitInterrupted = 130 // stopped by a signal, state saved
+)
+
+// deviceError says that what the command needs of libtorch or of a device is
+// not there.
+type deviceError struct{ msg, hint string }
+
+func (e *deviceError) Error() string { return e.msg }
+
+// run executes one command line and returns its exit code.
+func run(ctx context.Context, args []string, s streams) int {
+	root := newRoot(s)
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return exitOK
+	}
+	code, hint := classify(ctx, err)
+	fmt.Fprintf(s.err, "glmkit: %v\n", err)
+	if hint != "" {
+		fmt.Fprintf(s.err, "try: %s\n", hint)
+	}
+	return code
+}
+
+// classify maps an error to its exit code and the advice printed with it.
+func classify(ctx context.Context, err error) (code int, hint string) {
+	var data *corpus.DataError
+	var config *configs.Error
+	var device *deviceError
+	switch {
+	case errors.As(err, &data):
+		return exitData, data.Hint
+	case errors.As(err, &config):
+		return exitUsage, config.Hint
+	case errors.As(err, &device):
+		return exitDevice, device.hint
+	case ctx.Err() != nil && errors.Is(err, context.Canceled):
+		return exitInterrupted, "the same command again: it continues where it stopped"
+	case isUsage(err):
+		return exitUsage, "glmkit --help"
+	}
+	return exitFailure, ""
+}
+
+// isUsage tells cobra's own complaints, which carry no type, from the rest.
+func isUsage(err error) bool {
+	for _, start := range []string{"unknown command", "unknown flag", "unknown shorthand", "required flag", "accepts ", "requires at least", "invalid argument", "flag needs an argument"} {
+		if strings.HasPrefix(err.Error(), start) {
+			return true
+		}
+	}
+	return false
+}
+
+func newRoot(s streams) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "glmkit",
+		Short: "GLM: autoregressive blank infilling, from text to tables",
+		Long: `glmkit prepares text corpora and SuperGLUE tasks, pretrains and finetunes GLM
+and an equal-sized BERT, evaluates them, and reports the comparison.
+
+Exit codes: 0 done, 1 failure, 2 usage or configuration, 3 bad data,
+4 no device or libtorch, 130 interrupted with the state saved.`,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	root.SetIn(s.in)
+	root.SetOut(s.out)
+	root.SetErr(s.err)
+	root.AddCommand(newPrepare(s), newInspect(s), newVersion(s))
+	return root
+}

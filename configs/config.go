@@ -1,0 +1,112 @@
+// Package configs holds what a run is made of: the typed configuration, the
+// YAML presets embedded in the binary, and the checks that name a wrong key
+// before any work starts.
+package configs
+
+// Config is one run, whole: what prepare draws, what train optimises. Every
+// run directory carries the resolved value as config.yaml.
+type Config struct {
+	Data      Data      `yaml:"data"`
+	Objective Objective `yaml:"objective"`
+	Model     Model     `yaml:"model"`
+	Train     Train     `yaml:"train"`
+	Finetune  Finetune  `yaml:"finetune"`
+}
+
+// Data says how documents become windows (GLM repository, BlockDataset).
+type Data struct {
+	SeqLength int    `yaml:"seq_length"` // tokens of a window, [CLS] included
+	Samples   int64  `yaml:"samples"`    // windows to draw; 0: one pass over the corpus' tokens
+	ShardMB   int    `yaml:"shard_mb"`   // size at which an Arrow shard is closed
+	Seed      uint64 `yaml:"seed"`
+	// SingleDocument leaves a short window short instead of filling it with
+	// further documents.
+	SingleDocument bool `yaml:"single_document"`
+	// NonSentenceStart is the probability of a window that starts anywhere,
+	// rather than at a sentence's beginning.
+	NonSentenceStart float64 `yaml:"non_sentence_start"`
+}
+
+// Objective is the mixture of blank-infilling objectives (paper section 2.1
+// and 2.2) and their constants. The three probabilities sum to one.
+type Objective struct {
+	Token    float64 `yaml:"token"`    // short spans
+	Sentence float64 `yaml:"sentence"` // whole sentences
+	Document float64 `yaml:"document"` // one long span
+
+	MaskRatio        float64 `yaml:"mask_ratio"`         // share of tokens masked by short spans
+	MeanSpan         float64 `yaml:"mean_span"`          // Poisson mean of a short span, tokens
+	MaxSpan          int     `yaml:"max_span"`           // longest short span, exclusive
+	SentenceRatio    float64 `yaml:"sentence_ratio"`     // share of tokens masked by sentences
+	DocumentMinRatio float64 `yaml:"document_min_ratio"` // shortest long span, share of the window
+	DocumentPrefix   float64 `yaml:"document_prefix"`    // probability that the long span is the window's end
+	TaskMask         bool    `yaml:"task_mask"`          // [sMASK] and [gMASK] beside [MASK]
+	Shuffle          bool    `yaml:"shuffle"`            // predict spans in random order
+	// MLMRatio is the share of tokens BERT's masked language model predicts
+	// (80 % [MASK], 10 % random, 10 % kept).
+	MLMRatio float64 `yaml:"mlm_ratio"`
+}
+
+// Model is the shape of the network.
+type Model struct {
+	Architecture     string  `yaml:"architecture"` // glm or bert
+	Layers           int     `yaml:"layers"`
+	Hidden           int     `yaml:"hidden"`
+	Heads            int     `yaml:"heads"`
+	MaxPositions     int     `yaml:"max_positions"`
+	Vocab            int     `yaml:"vocab"` // rows of the word table; 0: the tokenizer's, padded to a multiple of 128
+	Dropout          float64 `yaml:"dropout"`
+	AttentionDropout float64 `yaml:"attention_dropout"`
+}
+
+// Train is pretraining's optimisation.
+type Train struct {
+	Steps        int       `yaml:"steps"`
+	BatchSize    int       `yaml:"batch_size"`  // windows an optimizer step sees
+	MicroBatch   int       `yaml:"micro_batch"` // windows in one forward pass; 0: the whole batch
+	Optimizer    Optimizer `yaml:"optimizer"`
+	Schedule     Schedule  `yaml:"schedule"`
+	Seed         uint64    `yaml:"seed"`
+	Redraw       bool      `yaml:"redraw"` // draw new spans each epoch instead of the stored ones
+	LogEvery     int       `yaml:"log_every"`
+	ValidEvery   int       `yaml:"valid_every"`
+	ValidBatches int       `yaml:"valid_batches"`
+	SaveEvery    int       `yaml:"save_every"`
+	KeepLast     int       `yaml:"keep_last"`
+}
+
+// Optimizer is AdamW; weight decay spares every 1-D parameter.
+type Optimizer struct {
+	LR          float64 `yaml:"lr"` // peak
+	Beta1       float64 `yaml:"beta1"`
+	Beta2       float64 `yaml:"beta2"`
+	Eps         float64 `yaml:"eps"`
+	WeightDecay float64 `yaml:"weight_decay"`
+	ClipNorm    float64 `yaml:"clip_norm"` // of the whole gradient; 0: none
+}
+
+// Schedule is the learning rate over steps (GLM repository, learning_rates):
+// linear warmup, then decay to FinalRatio of the peak.
+type Schedule struct {
+	Kind       string  `yaml:"kind"`        // linear, cosine or constant
+	Warmup     float64 `yaml:"warmup"`      // share of the decay steps
+	DecaySteps int     `yaml:"decay_steps"` // 0: the run's steps
+	FinalRatio float64 `yaml:"final_ratio"`
+}
+
+// Finetune is the recipe of finetuning, with what single tasks change.
+type Finetune struct {
+	Recipe `yaml:",inline"`
+	Tasks  map[string]Recipe `yaml:"tasks"` // by task name; zero fields inherit
+}
+
+// Recipe is how one task is finetuned.
+type Recipe struct {
+	Pattern   *int      `yaml:"pattern,omitempty"`
+	SeqLength int       `yaml:"seq_length,omitempty"`
+	Epochs    int       `yaml:"epochs,omitempty"`
+	MaxSteps  int       `yaml:"max_steps,omitempty"` // cuts the epochs short; 0: no cut
+	BatchSize int       `yaml:"batch_size,omitempty"`
+	Optimizer Optimizer `yaml:"optimizer,omitempty"`
+	Schedule  Schedule  `yaml:"schedule,omitempty"`
+}

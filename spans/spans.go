@@ -1,0 +1,38 @@
+// Package spans is GLM's training objective as pure functions: which token
+// spans of a window are blanked, and how the window is then laid out as Part A
+// (the corrupted text) and Part B (the spans to predict).
+package spans
+
+// Special names the token ids the objective needs. Ids that a vocabulary lacks
+// are -1.
+type Special struct {
+	Pad, Unk, CLS, SEP int32 // Pad also ends a document
+	Mask, SMask, GMask int32 // short span, sentence, document
+	SOP, EOP           int32 // start and end of a piece of Part B
+}
+
+// Span is a half-open range of token indices.
+type Span struct{ Start, End int }
+
+// Mode is the kind of corruption of one sample.
+type Mode uint8
+
+const (
+	Token    Mode = iota // short spans, Poisson lengths (paper section 2.1)
+	Sentence             // whole sentences (section 2.2)
+	Document             // one long span (section 2.2)
+)
+
+// Block is one sequence as the model reads it. All slices have the same
+// length T; the first Sep tokens are Part A.
+type Block struct {
+	Input  []int32
+	Target []int32 // on Part A a copy of the input, ignored
+	// LossMask is 1 where Target is predicted, else 0.
+	LossMask []uint8
+	// Position is the index in the corrupted text; BlockPosition is 0 in
+	// Part A and 1, 2, … in each piece of Part B. A BERT sequence keeps its
+	// segment ids in BlockPosition.
+	Position, BlockPosition []int32
+	Sep                     int
+}

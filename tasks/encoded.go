@@ -1,0 +1,49 @@
+package tasks
+
+import "github.com/glmkit/glmkit/spans"
+
+// Form is how an example is put to a model.
+type Form string
+
+const (
+	Cloze          Form = "cloze"          // GLM: a blank filled with a verbalizer or a candidate
+	Classification Form = "classification" // BERT: [CLS] a [SEP] b, a head on the pooled vector
+)
+
+// Scoring is how a model's outputs become one score per choice.
+type Scoring string
+
+const (
+	// SingleToken reads the logits of Verbalizers at the last position of
+	// the only sequence (the sop token).
+	SingleToken Scoring = "single"
+	// MultiToken sums the log-probabilities of each choice's targets.
+	MultiToken Scoring = "multi"
+	// Generative asks whether the greedy, teacher-forced output equals the
+	// only sequence's targets: label 1 when every token does, else 0.
+	Generative Scoring = "generative"
+	// ClassHead is one sequence and one logit per label.
+	ClassHead Scoring = "class"
+	// ChoiceHead is one sequence and one logit per choice.
+	ChoiceHead Scoring = "choice"
+)
+
+// Encoded is one example as a model reads it and a metric scores it.
+type Encoded struct {
+	ID       string // as the authors name it, e.g. dev-p76-q876-a4417
+	Number   int    // position among the encoded examples of its file
+	Question string // groups answers of one question (MultiRC), else the ID
+	Passage  string // groups examples of one passage, for clustered intervals; else the ID
+	Label    int    // index of the gold label or choice; -1 when unlabelled
+	Scoring  Scoring
+	// Sequences holds one sequence (SingleToken, Generative, ClassHead) or
+	// one per choice (MultiToken, ChoiceHead).
+	Sequences   []spans.Block
+	Verbalizers []int32 // token ids of the labels, SingleToken only
+	// Choices are the texts that Label indexes: label names, or candidates.
+	Choices []string
+	// Gold holds every right answer's text (ReCoRD scores the best match).
+	Gold []string
+	// Text is what a person reads of the example, for the prediction files.
+	Text string
+}
