@@ -1,0 +1,324 @@
+//go:build cgo
+
+package torch
+
+// #include "shim.h"
+import "C"
+
+import (
+	"fmt"
+	"unsafe"
+
+	lib "github.com/sugarme/gotch/libtch"
+)
+
+// DType is an element type, numbered as in libtorch (c10::ScalarType).
+type DType int32
+
+const (
+	Int64    DType = 4
+	Float16  DType = 5
+	Float32  DType = 6
+	Bool     DType = 11
+	BFloat16 DType = 15
+)
+
+// Device is -1 for the CPU, or the index of a CUDA device.
+type Device int32
+
+// CPU is the device that is always there.
+const CPU Device = -1
+
+func (d Device) String() string {
+	if d < 0 {
+		return "cpu"
+	}
+	return fmt.Sprintf("cuda:%d", int32(d))
+}
+
+// Int64s returns a tensor of the given shape on a device.
+func (s *Scope) Int64s(data []int64, device Device, shape ...int64) Tensor {
+	return s.fromData("int64s", unsafe.Pointer(unsafe.SliceData(data)), len(data), 8, Int64, device, shape)
+}
+
+// Float32s returns a tensor of the given shape on a device.
+func (s *Scope) Float32s(data []float32, device Device, shape ...int64) Tensor {
+	return s.fromData("float32s", unsafe.Pointer(unsafe.SliceData(data)), len(data), 4, Float32, device, shape)
+}
+
+func (s *Scope) fromData(op string, data unsafe.Pointer, n int, size uint, dtype DType, device Device, shape []int64) Tensor {
+	want := int64(1)
+	for _, d := range shape {
+		want *= d
+	}
+	if want != int64(n) || n == 0 {
+		s.fail(op, fmt.Errorf("%d values for shape %v", n, shape))
+		return Tensor{}
+	}
+	t := s.tch(op, func(out *lib.Ctensor) {
+		*out = lib.AtTensorOfData(data, shape, uint(len(shape)), size, int(dtype))
+	})
+	if device == CPU {
+		return t
+	}
+	return s.To(t, device, dtype)
+}
+
+// Zeros returns a tensor of zeros.
+func (s *Scope) Zeros(dtype DType, device Device, shape ...int64) Tensor {
+	return s.tch("zeros", func(out *lib.Ctensor) {
+		lib.AtgZeros(out, shape, len(shape), int32(dtype), int32(device))
+	})
+}
+
+// Ones returns a tensor of ones.
+func (s *Scope) Ones(dtype DType, device Device, shape ...int64) Tensor {
+	return s.tch("ones", func(out *lib.Ctensor) {
+		lib.AtgOnes(out, shape, len(shape), int32(dtype), int32(device))
+	})
+}
+
+// FillNormal draws every element of x from N(0, std) in place.
+func (s *Scope) FillNormal(x Tensor, std float64) {
+	s.tch("normal_", func(out *lib.Ctensor) { lib.AtgNormal_(out, x.c, 0, std) })
+}
+
+// To copies x to a device and element type where it is not there already.
+func (s *Scope) To(x Tensor, device Device, dtype DType) Tensor {
+	return s.shim("to", func(out *C.gk_tensor) *C.char {
+		return C.gk_to(out, x.ptr(), C.int(device), C.int(dtype))
+	})
+}
+
+// Embedding gathers rows of weight [V, H] by indices of any shape.
+func (s *Scope) Embedding(weight, indices Tensor) Tensor {
+	return s.tch("embedding", func(out *lib.Ctensor) {
+		lib.AtgEmbedding(out, weight.c, indices.c, -1, 0, 0)
+	})
+}
+
+// Linear returns x·wᵀ + b; b may be undefined.
+func (s *Scope) Linear(x, w, b Tensor) Tensor {
+	return s.tch("linear", func(out *lib.Ctensor) { lib.AtgLinear(out, x.c, w.c, b.c) })
+}
+
+// LayerNorm normalises the last dimension, of size hidden.
+func (s *Scope) LayerNorm(x, w, b Tensor, hidden int64, eps float64) Tensor {
+	return s.tch("layer_norm", func(out *lib.Ctensor) {
+		shape := [1]int64{hidden}
+		lib.AtgLayerNorm(out, x.c, shape[:], 1, w.c, b.c, eps, 1)
+	})
+}
+
+// GELU is the Gaussian error linear unit: by its tanh approximation, as GLM
+// has it, or exact, as BERT.
+func (s *Scope) GELU(x Tensor, approximate bool) Tensor {
+	return s.shim("gelu", func(out *C.gk_tensor) *C.char {
+		return C.gk_gelu(out, x.ptr(), cInt(approximate))
+	})
+}
+
+// Tanh is the hyperbolic tangent.
+func (s *Scope) Tanh(x Tensor) Tensor {
+	return s.tch("tanh", func(out *lib.Ctensor) { lib.AtgTanh(out, x.c) })
+}
+
+// Dropout zeroes elements with probability p and scales the rest; p 0 returns x.
+func (s *Scope) Dropout(x Tensor, p float64) Tensor {
+	if p == 0 {
+		return x
+	}
+	return s.tch("dropout", func(out *lib.Ctensor) { lib.AtgDropout(out, x.c, p, 1) })
+}
+
+// Add returns a + b with broadcasting.
+func (s *Scope) Add(a, b Tensor) Tensor {
+	return s.tch("add", func(out *lib.Ctensor) { lib.AtgAdd(out, a.c, b.c) })
+}
+
+// Mul returns a · b element by element with broadcasting.
+func (s *Scope) Mul(a, b Tensor) Tensor {
+	return s.tch("mul", func(out *lib.Ctensor) { lib.AtgMul(out, a.c, b.c) })
+}
+
+// Scale returns x times a number.
+func (s *Scope) Scale(x Tensor, by float64) Tensor {
+	if s.err != nil {
+		return Tensor{}
+	}
+	factor := lib.AtsFloat(by)
+	defer lib.AtsFree(factor)
+	return s.tch("mul", func(out *lib.Ctensor) { lib.AtgMulScalar(out, x.c, factor) })
+}
+
+// Reshape returns x in another shape; -1 is inferred.
+func (s *Scope) Reshape(x Tensor, shape ...int64) Tensor {
+	return s.tch("reshape", func(out *lib.Ctensor) { lib.AtgReshape(out, x.c, shape, len(shape)) })
+}
+
+// Transpose swaps two dimensions.
+func (s *Scope) Transpose(x Tensor, a, b int64) Tensor {
+	return s.tch("transpose", func(out *lib.Ctensor) { lib.AtgTranspose(out, x.c, a, b) })
+}
+
+// Narrow returns the part [start, start+length) of a dimension.
+func (s *Scope) Narrow(x Tensor, dim, start, length int64) Tensor {
+	return s.tch("narrow", func(out *lib.Ctensor) { lib.AtgNarrow(out, x.c, dim, start, length) })
+}
+
+// Rows selects rows of dimension 0 by an int64 index.
+func (s *Scope) Rows(x, index Tensor) Tensor {
+	return s.tch("index_select", func(out *lib.Ctensor) { lib.AtgIndexSelect(out, x.c, 0, index.c) })
+}
+
+// Gather picks along a dimension by an int64 index of x's rank.
+func (s *Scope) Gather(x Tensor, dim int64, index Tensor) Tensor {
+	return s.tch("gather", func(out *lib.Ctensor) { lib.AtgGather(out, x.c, dim, index.c, 0) })
+}
+
+// ScatterAdd returns x with values added at index along a dimension.
+func (s *Scope) ScatterAdd(x Tensor, dim int64, index, values Tensor) Tensor {
+	return s.tch("scatter_add", func(out *lib.Ctensor) { lib.AtgScatterAdd(out, x.c, dim, index.c, values.c) })
+}
+
+// LogSoftmax is taken over a dimension.
+func (s *Scope) LogSoftmax(x Tensor, dim int64) Tensor {
+	return s.tch("log_softmax", func(out *lib.Ctensor) { lib.AtgLogSoftmax(out, x.c, dim, int32(Float32)) })
+}
+
+// CrossEntropySum is the summed negative log-likelihood of int64 targets [N]
+// under logits [N, C], in nats.
+func (s *Scope) CrossEntropySum(logits, targets Tensor) Tensor {
+	const sum, ignoreNone = 2, -100
+	return s.tch("cross_entropy", func(out *lib.Ctensor) {
+		lib.AtgCrossEntropyLoss(out, logits.c, targets.c, nil, sum, ignoreNone, 0)
+	})
+}
+
+// Argmax returns the int64 index of the largest element along a dimension.
+func (s *Scope) Argmax(x Tensor, dim int64) Tensor {
+	return s.tch("argmax", func(out *lib.Ctensor) { lib.AtgArgmax(out, x.c, dim, 0, 0) })
+}
+
+// Sum adds all elements.
+func (s *Scope) Sum(x Tensor) Tensor {
+	return s.tch("sum", func(out *lib.Ctensor) { lib.AtgSum(out, x.c, int32(Float32)) })
+}
+
+// GLMMask is GLM's attention mask [B, 1, T, T], true where row i may see
+// column j: j ≤ i or j < sep. sep is int64 [B].
+func (s *Scope) GLMMask(sep Tensor, length int64) Tensor {
+	return s.shim("glm mask", func(out *C.gk_tensor) *C.char {
+		return C.gk_glm_mask(out, sep.ptr(), C.int64_t(length))
+	})
+}
+
+// PaddingMask is a bidirectional encoder's mask [B, 1, 1, T], true for the
+// first lengths[b] columns.
+func (s *Scope) PaddingMask(lengths Tensor, padded int64) Tensor {
+	return s.shim("padding mask", func(out *C.gk_tensor) *C.char {
+		return C.gk_padding_mask(out, lengths.ptr(), C.int64_t(padded))
+	})
+}
+
+// Attention is softmax(q·kᵀ/√d, masked)·v over [B, heads, T, d]. fused takes
+// libtorch's own kernel (FusedAttention tells whether it has one); otherwise
+// the plain operations.
+func (s *Scope) Attention(q, k, v, mask Tensor, dropout float64, fused bool) Tensor {
+	return s.shim("attention", func(out *C.gk_tensor) *C.char {
+		return C.gk_attention(out, q.ptr(), k.ptr(), v.ptr(), mask.ptr(), C.double(dropout), cInt(fused))
+	})
+}
+
+// Backward adds the gradient of a scalar loss to the parameters it depends on.
+func (s *Scope) Backward(loss Tensor) {
+	if s.err != nil {
+		return
+	}
+	s.tchVoid("backward", func() { lib.AtBackward(loss.c, 0, 0) })
+}
+
+// RequireGrad makes x a leaf whose gradient Backward computes.
+func (s *Scope) RequireGrad(x Tensor) Tensor {
+	if s.err == nil {
+		s.fail("requires_grad", shimError(C.gk_requires_grad(x.ptr())))
+	}
+	return x
+}
+
+func (s *Scope) tchVoid(op string, call func()) {
+	call()
+	if msg := lib.GetAndResetLastErr(); msg != nil {
+		s.fail(op, shimError((*C.char)(unsafe.Pointer(msg))))
+	}
+}
+
+// Shape returns the sizes of x.
+func (s *Scope) Shape(x Tensor) []int64 {
+	if s.err != nil {
+		return nil
+	}
+	var dims [8]int64
+	var n C.int
+	s.fail("shape", shimError(C.gk_shape(x.ptr(), (*C.int64_t)(&dims[0]), C.int(len(dims)), &n)))
+	return append([]int64(nil), dims[:n]...)
+}
+
+func (s *Scope) numel(x Tensor) int {
+	var n C.int64_t
+	s.fail("numel", shimError(C.gk_numel(x.ptr(), &n)))
+	return int(n)
+}
+
+// Floats copies x to Go memory, whatever its device and element type; it
+// waits for the device.
+func (s *Scope) Floats(x Tensor) []float32 {
+	if s.err != nil {
+		return nil
+	}
+	out := make([]float32, s.numel(x))
+	if len(out) > 0 && s.err == nil {
+		s.fail("reading", shimError(C.gk_data_float(x.ptr(), (*C.float)(&out[0]), C.size_t(len(out)))))
+	}
+	return out
+}
+
+// Ints copies an integer tensor to Go memory; it waits for the device.
+func (s *Scope) Ints(x Tensor) []int64 {
+	if s.err != nil {
+		return nil
+	}
+	out := make([]int64, s.numel(x))
+	if len(out) > 0 && s.err == nil {
+		s.fail("reading", shimError(C.gk_data_int64(x.ptr(), (*C.int64_t)(&out[0]), C.size_t(len(out)))))
+	}
+	return out
+}
+
+// Item returns the only element of x.
+func (s *Scope) Item(x Tensor) float64 {
+	if v := s.Floats(x); len(v) == 1 {
+		return float64(v[0])
+	}
+	s.fail("item", fmt.Errorf("a tensor of more or less than one element"))
+	return 0
+}
+
+// SetFloats overwrites x with values, whatever its device.
+func (s *Scope) SetFloats(x Tensor, values []float32) {
+	if s.err != nil {
+		return
+	}
+	if len(values) == 0 {
+		s.fail("filling", fmt.Errorf("no values"))
+		return
+	}
+	s.fail("filling", shimError(C.gk_copy_float(x.ptr(), (*C.float)(&values[0]), C.size_t(len(values)))))
+}
+
+func cInt(b bool) C.int {
+	if b {
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,260 @@
+#include "shim.h"
+
+#include <ATen/Parallel.h>
+#include <torch/torch.h>
+#include <torch/version.h>
+
+#include <cmath>
+#include <cstring>
+#include <string>
+#include <vector>
+
+namespace {
+
+using torch::Tensor;
+
+Tensor &T(gk_tensor t) { return *static_cast<Tensor *>(t); }
+gk_tensor own(Tensor t) { return new Tensor(std::move(t)); }
+
+// Runs f; what it throws becomes the message returned.
+template <class F> char *guard(F f) {
+  try {
+    f();
+    return nullptr;
+  } catch (const c10::Error &e) {
+    return strdup(e.what_without_backtrace());
+  } catch (const std::exception &e) {
+    return strdup(e.what());
+  } catch (...) {
+    return strdup("unknown C++ exception");
+  }
+}
+
+// The value that masked scores take, as in the GLM repository: finite, so that
+// a row without any key stays a number.
+constexpr double kMasked = -65504.0;
+
+Tensor plain_attention(const Tensor &q, const Tensor &k, const Tensor &v,
+                       const Tensor &mask, double dropout) {
+  Tensor scores = torch::matmul(q * (1.0 / std::sqrt((double)q.size(-1))), k.transpose(-2, -1));
+  scores = scores.masked_fill(mask.logical_not(), kMasked);
+  Tensor probs = torch::softmax(scores, -1);
+  if (dropout > 0)
+    probs = torch::dropout(probs, dropout, true);
+  return torch::matmul(probs, v);
+}
+
+} // namespace
+
+extern "C" {
+
+int gk_version_major(void) { return TORCH_VERSION_MAJOR; }
+int gk_version_minor(void) { return TORCH_VERSION_MINOR; }
+const char *gk_version(void) { return TORCH_VERSION; }
+
+char *gk_config(void) {
+  try {
+    return strdup(at::show_config().c_str());
+  } catch (...) {
+    return strdup("");
+  }
+}
+
+int gk_has_fused_attention(void) { return TORCH_VERSION_MAJOR >= 2; }
+
+void gk_set_threads(int n) { at::set_num_threads(n); }
+int gk_threads(void) { return at::get_num_threads(); }
+void gk_set_grad(int enabled) { c10::GradMode::set_enabled(enabled != 0); }
+
+char *gk_manual_seed(uint64_t seed) {
+  return guard([&] { torch::manual_seed(seed); });
+}
+
+char *gk_gelu(gk_tensor *out, gk_tensor x, int tanh_approximation) {
+  return guard([&] { *out = own(torch::gelu(T(x), tanh_approximation ? "tanh" : "none")); });
+}
+
+char *gk_glm_mask(gk_tensor *out, gk_tensor sep, int64_t length) {
+  return guard([&] {
+    auto i = torch::arange(length, T(sep).options());
+    auto causal = i.view({1, 1, length, 1}).ge(i.view({1, 1, 1, length}));
+    auto part_a = i.view({1, 1, 1, length}).lt(T(sep).view({-1, 1, 1, 1}));
+    *out = own(causal.logical_or(part_a));
+  });
+}
+
+char *gk_padding_mask(gk_tensor *out, gk_tensor length, int64_t padded) {
+  return guard([&] {
+    auto i = torch::arange(padded, T(length).options());
+    *out = own(i.view({1, 1, 1, padded}).lt(T(length).view({-1, 1, 1, 1})));
+  });
+}
+
+char *gk_attention(gk_tensor *out, gk_tensor q, gk_tensor k, gk_tensor v,
+                   gk_tensor mask, double dropout, int fused) {
+  return guard([&] {
+#if TORCH_VERSION_MAJOR >= 2
+    if (fused) {
+      *out = own(at::scaled_dot_product_attention(T(q), T(k), T(v), T(mask), dropout, false));
+      return;
+    }
+#else
+    if (fused)
+      throw std::runtime_error("fused attention: not in this libtorch");
+#endif
+    *out = own(plain_attention(T(q), T(k), T(v), T(mask), dropout));
+  });
+}
+
+char *gk_to(gk_tensor *out, gk_tensor x, int device, int dtype) {
+  return guard([&] {
+    auto d = device < 0 ? at::Device(at::kCPU) : at::Device(at::kCUDA, device);
+    *out = own(T(x).to(d, (at::ScalarType)dtype));
+  });
+}
+
+char *gk_requires_grad(gk_tensor x) {
+  return guard([&] { T(x).requires_grad_(true); });
+}
+
+char *gk_data_float(gk_tensor x, float *to, size_t n) {
+  return guard([&] {
+    Tensor c = T(x).detach().to(at::kCPU, at::kFloat).contiguous();
+    if ((size_t)c.numel() != n)
+      throw std::runtime_error("reading a tensor: sizes differ");
+    std::memcpy(to, c.data_ptr<float>(), n * sizeof(float));
+  });
+}
+
+char *gk_data_int64(gk_tensor x, int64_t *to, size_t n) {
+  return guard([&] {
+    Tensor c = T(x).detach().to(at::kCPU, at::kLong).contiguous();
+    if ((size_t)c.numel() != n)
+      throw std::runtime_error("reading a tensor: sizes differ");
+    std::memcpy(to, c.data_ptr<int64_t>(), n * sizeof(int64_t));
+  });
+}
+
+char *gk_copy_float(gk_tensor x, const float *from, size_t n) {
+  return guard([&] {
+    torch::NoGradGuard no_grad;
+    if ((size_t)T(x).numel() != n)
+      throw std::runtime_error("filling a tensor: sizes differ");
+    T(x).copy_(torch::from_blob(const_cast<float *>(from), T(x).sizes(), at::kFloat));
+  });
+}
+
+char *gk_numel(gk_tensor x, int64_t *out) {
+  return guard([&] { *out = T(x).numel(); });
+}
+
+char *gk_shape(gk_tensor x, int64_t *dims, int max, int *n) {
+  return guard([&] {
+    auto sizes = T(x).sizes();
+    if ((int)sizes.size() > max)
+      throw std::runtime_error("a tensor of too many dimensions");
+    *n = sizes.size();
+    std::copy(sizes.begin(), sizes.end(), dims);
+  });
+}
+
+char *gk_zero_grad(gk_tensor *params, int n) {
+  return guard([&] {
+    for (int i = 0; i < n; i++) {
+      auto &g = T(params[i]).mutable_grad();
+      if (g.defined()) {
+        g = g.detach();
+        g.zero_();
+      }
+    }
+  });
+}
+
+char *gk_grad_norm(gk_tensor *params, int n, double *out) {
+  return guard([&] {
+    torch::NoGradGuard no_grad;
+    std::vector<Tensor> norms;
+    for (int i = 0; i < n; i++) {
+      auto g = T(params[i]).grad();
+      if (g.defined())
+        norms.push_back(g.norm());
+    }
+    *out = norms.empty() ? 0.0 : torch::stack(norms).norm().item<double>();
+  });
+}
+
+char *gk_adamw(gk_tensor *params, gk_tensor *m, gk_tensor *v, const double *decay,
+               int n, double lr, double beta1, double beta2, double eps,
+               int64_t step, double grad_scale) {
+  return guard([&] {
+    torch::NoGradGuard no_grad;
+    const double bias1 = 1 - std::pow(beta1, (double)step);
+    const double bias2 = 1 - std::pow(beta2, (double)step);
+    const double size = lr / bias1, root2 = std::sqrt(bias2);
+    for (int i = 0; i < n; i++) {
+      Tensor &p = T(params[i]), &mi = T(m[i]), &vi = T(v[i]);
+      Tensor g = p.grad();
+      if (!g.defined())
+        continue;
+      if (p.device().is_cpu() && p.scalar_type() == at::kFloat && p.is_contiguous() && g.is_contiguous()) {
+        // One pass over memory instead of eight; each element on its own, so
+        // the result does not depend on the number of threads.
+        float *pp = p.data_ptr<float>(), *pm = mi.data_ptr<float>(), *pv = vi.data_ptr<float>();
+        const float *pg = g.data_ptr<float>();
+        const float b1 = beta1, b2 = beta2, keep = 1 - lr * decay[i], scale = grad_scale;
+        const float fsize = size, froot2 = root2, feps = eps;
+        at::parallel_for(0, p.numel(), 1 << 14, [&](int64_t from, int64_t to) {
+          for (int64_t j = from; j < to; j++) {
+            const float gj = pg[j] * scale;
+            pm[j] = b1 * pm[j] + (1 - b1) * gj;
+            pv[j] = b2 * pv[j] + (1 - b2) * gj * gj;
+            pp[j] = keep * pp[j] - fsize * pm[j] / (std::sqrt(pv[j]) / froot2 + feps);
+          }
+        });
+        continue;
+      }
+      if (grad_scale != 1.0)
+        g = g * grad_scale;
+      p.mul_(1 - lr * decay[i]);
+      mi.mul_(beta1).add_(g, 1 - beta1);
+      vi.mul_(beta2).addcmul_(g, g, 1 - beta2);
+      p.addcdiv_(mi, vi.sqrt().div_(root2).add_(eps), -size);
+    }
+  });
+}
+
+struct gk_pickle {
+  std::vector<std::string> names;
+  std::vector<Tensor> tensors;
+};
+
+static void flatten(const c10::IValue &value, const std::string &name, gk_pickle &into) {
+  if (value.isTensor()) {
+    into.names.push_back(name);
+    into.tensors.push_back(value.toTensor());
+  } else if (value.isGenericDict()) {
+    for (const auto &item : value.toGenericDict()) {
+      if (!item.key().isString())
+        continue;
+      const auto &key = item.key().toStringRef();
+      flatten(item.value(), name.empty() ? key : name + "." + key, into);
+    }
+  }
+  // Anything else (step counts, argument lists) is not a weight.
+}
+
+char *gk_pickle_open(gk_pickle **out, const char *data, size_t size) {
+  return guard([&] {
+    std::vector<char> bytes(data, data + size);
+    auto p = std::make_unique<gk_pickle>();
+    flatten(torch::pickle_load(bytes), "", *p);
+    *out = p.release();
+  });
+}
+
+int gk_pickle_len(gk_pickle *p) { return (int)p->names.size(); }
+const char *gk_pickle_name(gk_pickle *p, int i) { return p->names[i].c_str(); }
+gk_tensor gk_pickle_tensor(gk_pickle *p, int i) { return own(p->tensors[i]); }
+void gk_pickle_free(gk_pickle *p) { delete p; }
+
+} // extern "C"

@@ -1,0 +1,57 @@
+// What libtch lacks, on libtorch's C++ API. Every function that can fail
+// returns NULL, or a message that the caller frees.
+#ifndef GLMKIT_SHIM_H
+#define GLMKIT_SHIM_H
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef void *gk_tensor;
+
+int gk_version_major(void);
+int gk_version_minor(void);
+const char *gk_version(void);
+char *gk_config(void);
+int gk_has_fused_attention(void);
+
+void gk_set_threads(int n);
+int gk_threads(void);
+void gk_set_grad(int enabled);
+char *gk_manual_seed(uint64_t seed);
+
+char *gk_gelu(gk_tensor *out, gk_tensor x, int tanh_approximation);
+char *gk_glm_mask(gk_tensor *out, gk_tensor sep, int64_t length);
+char *gk_padding_mask(gk_tensor *out, gk_tensor length, int64_t padded);
+char *gk_attention(gk_tensor *out, gk_tensor q, gk_tensor k, gk_tensor v,
+                   gk_tensor mask, double dropout, int fused);
+char *gk_to(gk_tensor *out, gk_tensor x, int device, int dtype);
+char *gk_requires_grad(gk_tensor x);
+char *gk_data_float(gk_tensor x, float *to, size_t n);
+char *gk_data_int64(gk_tensor x, int64_t *to, size_t n);
+char *gk_copy_float(gk_tensor x, const float *from, size_t n);
+char *gk_numel(gk_tensor x, int64_t *out);
+
+char *gk_zero_grad(gk_tensor *params, int n);
+char *gk_grad_norm(gk_tensor *params, int n, double *out);
+char *gk_adamw(gk_tensor *params, gk_tensor *m, gk_tensor *v, const double *decay,
+               int n, double lr, double beta1, double beta2, double eps,
+               int64_t step, double grad_scale);
+
+// A file that torch.save wrote: tensors by dotted name, read without executing
+// anything.
+typedef struct gk_pickle gk_pickle;
+char *gk_pickle_open(gk_pickle **out, const char *data, size_t size);
+int gk_pickle_len(gk_pickle *p);
+const char *gk_pickle_name(gk_pickle *p, int i);
+gk_tensor gk_pickle_tensor(gk_pickle *p, int i);
+void gk_pickle_free(gk_pickle *p);
+
+char *gk_shape(gk_tensor x, int64_t *dims, int max, int *n);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

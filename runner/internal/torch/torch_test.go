@@ -1,0 +1,195 @@
+//go:build cgo
+
+package torch
+
+import (
+	"math"
+	"strings"
+	"testing"
+)
+
+// do runs f on the tensor thread inside a scope and fails the test on error or
+// when handles are left over.
+func do(t *testing.T, f func(s *Scope)) {
+	t.Helper()
+	err := Do(func() error {
+		before := Live()
+		s := NewScope()
+		f(s)
+		err := s.Err()
+		s.Close()
+		if Live() != before {
+			t.Errorf("%d handles left over", Live()-before)
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+func TestLinearBackward(t *testing.T) {
+	do(t, func(s *Scope) {
+		w := s.RequireGrad(s.Float32s([]float32{1, 2, 3, 4}, CPU, 2, 2))
+		x := s.Float32s([]float32{1, -1}, CPU, 1, 2)
+		y := s.Linear(x, w, Tensor{})
+		if got := s.Floats(y); got[0] != -1 || got[1] != -1 {
+			t.Errorf("linear = %v", got)
+		}
+		s.Backward(s.Sum(s.Mul(y, y)))
+		if got, want := s.GradNorm([]Tensor{w}), 4.0; math.Abs(got-want) > 1e-6 {
+			t.Errorf("gradient norm = %v, want %v", got, want)
+		}
+	})
+}
+
+func TestErrorSticks(t *testing.T) {
+	err := Do(func() error {
+		s := NewScope()
+		defer s.Close()
+		a := s.Zeros(Float32, CPU, 2, 3)
+		b := s.Zeros(Float32, CPU, 2, 3)
+		c := s.Linear(a, s.Reshape(b, 3, 2), Tensor{})
+		s.Add(c, a)
+		return s.Err()
+	})
+	if err == nil || !strings.HasPrefix(err.Error(), "linear: ") {
+		t.Errorf("error = %v, want the first one, of linear", err)
+	}
+}
+
+func TestPanicBecomesError(t *testing.T) {
+	err := Do(func() error { panic("boom") })
+	if err == nil || !strings.Contains(err.Error(), "boom") {
+		t.Errorf("error = %v", err)
+	}
+	if err := Do(func() error { return nil }); err != nil {
+		t.Errorf("the thread did not survive: %v", err)
+	}
+}
+
+func TestGradModeHolds(t *testing.T) {
+	do(t, func(s *Scope) {
+		SetGrad(false)
+		defer SetGrad(true)
+		w := s.RequireGrad(s.Ones(Float32, CPU, 2, 2))
+		y := s.Sum(s.Mul(w, w))
+		s2 := NewScope()
+		defer s2.Close()
+		s2.Backward(y)
+		if s2.Err() == nil {
+			t.Error("a graph was built with grad mode off")
+		}
+	})
+}
+
+func TestGLMMask(t *testing.T) {
+	do(t, func(s *Scope) {
+		mask := s.GLMMask(s.Int64s([]int64{2, 1}, CPU, 2), 4)
+		got := s.Ints(mask)
+		for b, sep := range []int{2, 1} {
+			for i := range 4 {
+				for j := range 4 {
+					want := int64(0)
+					if j <= i || j < sep {
+						want = 1
+					}
+					if got[b*16+i*4+j] != want {
+						t.Errorf("mask[%d][%d][%d] = %d, want %d", b, i, j, got[b*16+i*4+j], want)
+					}
+				}
+			}
+		}
+	})
+}
+
+// The fused kernel must equal the plain form, gradients included.
+func TestAttentionFusedEqualsPlain(t *testing.T) {
+	if !FusedAttention() {
+		t.Skip("this libtorch has no fused attention")
+	}
+	var out, norm [2]float64
+	for i, fused := range []bool{false, true} {
+		do(t, func(s *Scope) {
+			if err := Seed(7); err != nil {
+				t.Error(err)
+			}
+			q := s.Zeros(Float32, CPU, 2, 4, 9, 16)
+			s.FillNormal(q, 1)
+			s.RequireGrad(q)
+			mask := s.GLMMask(s.Int64s([]int64{5, 3}, CPU, 2), 9)
+			y := s.Attention(q, q, q, mask, 0, fused)
+			loss := s.Sum(s.Mul(y, y))
+			out[i] = s.Item(loss)
+			s.Backward(loss)
+			norm[i] = s.GradNorm([]Tensor{q})
+		})
+	}
+	for _, pair := range [][2]float64{out, norm} {
+		if math.Abs(pair[0]-pair[1]) > 1e-5*math.Abs(pair[0]) {
+			t.Errorf("plain %v, fused %v", pair[0], pair[1])
+		}
+	}
+}
+
+func TestSeedReplays(t *testing.T) {
+	var draws [2][]float32
+	for i := range draws {
+		do(t, func(s *Scope) {
+			if err := Seed(42); err != nil {
+				t.Error(err)
+			}
+			draws[i] = s.Floats(s.Dropout(s.Ones(Float32, CPU, 64), 0.5))
+		})
+	}
+	for i := range draws[0] {
+		if draws[0][i] != draws[1][i] {
+			t.Fatal("the same seed dropped different elements")
+		}
+	}
+}
+
+// AdamW's fused loop must equal the definition, written out in float64.
+func TestAdamWStep(t *testing.T) {
+	const lr, beta1, beta2, eps, decay = 0.01, 0.9, 0.98, 1e-6, 0.1
+	start := []float64{0.5, -1.5, 2}
+	want := append([]float64(nil), start...)
+	m, v := make([]float64, 3), make([]float64, 3)
+	for step := 1; step <= 3; step++ {
+		for i := range want {
+			g := 2 * want[i] // of the sum of squares
+			m[i] = beta1*m[i] + (1-beta1)*g
+			v[i] = beta2*v[i] + (1-beta2)*g*g
+			want[i] -= lr * decay * want[i]
+			want[i] -= lr * (m[i] / (1 - math.Pow(beta1, float64(step)))) / (math.Sqrt(v[i]/(1-math.Pow(beta2, float64(step)))) + eps)
+		}
+	}
+	do(t, func(s *Scope) {
+		w := s.RequireGrad(s.Float32s([]float32{0.5, -1.5, 2}, CPU, 3))
+		mt, vt := s.Zeros(Float32, CPU, 3), s.Zeros(Float32, CPU, 3)
+		for step := int64(1); step <= 3; step++ {
+			s.ZeroGrad([]Tensor{w})
+			s.Backward(s.Sum(s.Mul(w, w)))
+			s.AdamW([]Tensor{w}, []Tensor{mt}, []Tensor{vt}, []float64{decay}, lr, beta1, beta2, eps, step, 1)
+		}
+		for i, got := range s.Floats(w) {
+			if math.Abs(float64(got)-want[i]) > 1e-6 {
+				t.Errorf("parameter %d = %v, want %v", i, got, want[i])
+			}
+		}
+	})
+}
+
+func TestReadPickleRefusesRubbish(t *testing.T) {
+	for _, data := range []string{"", "not a checkpoint", "PK\x03\x04 truncated"} {
+		err := Do(func() error {
+			s := NewScope()
+			defer s.Close()
+			s.ReadPickle([]byte(data))
+			return s.Err()
+		})
+		if err == nil {
+			t.Errorf("%q was read", data)
+		}
+	}
+}
