@@ -1,8 +1,8 @@
 package corpus
 
-import "github.com/glmkit/glmkit/corpus/dataerror"
+import "github.com/glmkit/glmkit/corpus/internal/dataerror"
 
-// DataError is bad input: it names the file, the line where there is one, what
-// is wrong and what to do about it. Commands answer it with exit code 3.
-// Packages that corpus imports (wordpiece) make it as dataerror.Error.
+// DataError is bad input: it names the file (Path), the line from 1 where
+// there is one (Line), what is wrong (Err) and what to do about it (Hint).
+// Commands answer it with exit code 3.
 type DataError = dataerror.Error
