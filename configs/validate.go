@@ -1,0 +1,160 @@
+package configs
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+)
+
+// Validate checks every value's range and that the values fit together. It
+// returns the first finding as an *Error whose Field is the dotted key.
+func (c *Config) Validate() error {
+	var v validation
+	d := c.Data
+	v.atLeast("data.seq_length", d.SeqLength, 3) // [CLS], a token and one more to keep
+	if d.Samples < 0 {
+		v.fail("data.samples", fmt.Sprintf("must be at least 0, got %d", d.Samples), "0 for one pass over the corpus")
+	}
+	v.atLeast("data.shard_mb", d.ShardMB, 1)
+	v.share("data.non_sentence_start", d.NonSentenceStart, true, true)
+	if d.SeqLength > c.Model.MaxPositions {
+		v.fail("data.seq_length", fmt.Sprintf("%d tokens exceed model.max_positions %d", d.SeqLength, c.Model.MaxPositions), "a shorter window or a larger model.max_positions")
+	}
+
+	o := c.Objective
+	v.share("objective.token", o.Token, true, true)
+	v.share("objective.sentence", o.Sentence, true, true)
+	v.share("objective.document", o.Document, true, true)
+	if sum := o.Token + o.Sentence + o.Document; math.Abs(sum-1) > 1e-6 {
+		v.fail("objective.token", fmt.Sprintf("token, sentence and document must sum to 1, not %g", sum), "set all three")
+	}
+	v.share("objective.mask_ratio", o.MaskRatio, false, false)
+	v.positive("objective.mean_span", o.MeanSpan)
+	v.atLeast("objective.max_span", o.MaxSpan, 2)
+	v.share("objective.sentence_ratio", o.SentenceRatio, false, false)
+	v.share("objective.document_min_ratio", o.DocumentMinRatio, false, true)
+	v.share("objective.document_prefix", o.DocumentPrefix, true, true)
+	v.share("objective.mlm_ratio", o.MLMRatio, false, false)
+
+	m := c.Model
+	v.oneOf("model.architecture", m.Architecture, "glm", "bert")
+	v.atLeast("model.layers", m.Layers, 1)
+	v.atLeast("model.hidden", m.Hidden, 1)
+	v.atLeast("model.heads", m.Heads, 1)
+	if m.Heads > 0 && m.Hidden%m.Heads != 0 {
+		v.fail("model.heads", fmt.Sprintf("%d heads do not divide model.hidden %d", m.Heads, m.Hidden), "a divisor of the hidden size; the released models have 64 per head")
+	}
+	v.atLeast("model.max_positions", m.MaxPositions, 1)
+	v.atLeast("model.vocab", m.Vocab, 0)
+	v.share("model.dropout", m.Dropout, true, false)
+	v.share("model.attention_dropout", m.AttentionDropout, true, false)
+
+	t := c.Train
+	v.atLeast("train.steps", t.Steps, 1)
+	v.atLeast("train.batch_size", t.BatchSize, 1)
+	v.atLeast("train.micro_batch", t.MicroBatch, 0)
+	if t.MicroBatch > 0 && t.BatchSize%t.MicroBatch != 0 {
+		v.fail("train.micro_batch", fmt.Sprintf("%d does not divide train.batch_size %d", t.MicroBatch, t.BatchSize), "a divisor of the batch, or 0 for the whole batch at once")
+	}
+	v.optimizer("train.optimizer", t.Optimizer)
+	v.schedule("train.schedule", t.Schedule)
+	v.atLeast("train.log_every", t.LogEvery, 0)
+	v.atLeast("train.valid_every", t.ValidEvery, 0)
+	v.atLeast("train.valid_batches", t.ValidBatches, 0)
+	v.atLeast("train.save_every", t.SaveEvery, 0)
+	v.atLeast("train.keep_last", t.KeepLast, 1)
+
+	v.recipe("finetune", c.Finetune.Recipe, m.MaxPositions)
+	tasks := make([]string, 0, len(c.Finetune.Tasks))
+	for task := range c.Finetune.Tasks {
+		tasks = append(tasks, task)
+	}
+	slices.Sort(tasks)
+	for _, task := range tasks {
+		v.recipe("finetune.tasks."+task, c.Finetune.For(task), m.MaxPositions)
+	}
+	return v.err()
+}
+
+// validation keeps the first finding, so that Validate reads as a list.
+type validation struct{ first *Error }
+
+func (v *validation) err() error {
+	if v.first == nil {
+		return nil
+	}
+	return v.first
+}
+
+func (v *validation) fail(key, msg, hint string) {
+	if v.first == nil {
+		v.first = &Error{Field: key, Msg: msg, Hint: hint}
+	}
+}
+
+func (v *validation) recipe(key string, r Recipe, maxPositions int) {
+	if r.Pattern != nil {
+		v.atLeast(key+".pattern", *r.Pattern, 0)
+	}
+	v.atLeast(key+".seq_length", r.SeqLength, 8)
+	if r.SeqLength > maxPositions {
+		v.fail(key+".seq_length", fmt.Sprintf("%d tokens exceed model.max_positions %d", r.SeqLength, maxPositions), fmt.Sprintf("--set %s.seq_length=%d", key, maxPositions))
+	}
+	v.atLeast(key+".epochs", r.Epochs, 1)
+	v.atLeast(key+".max_steps", r.MaxSteps, 0)
+	v.atLeast(key+".batch_size", r.BatchSize, 1)
+	v.optimizer(key+".optimizer", r.Optimizer)
+	v.schedule(key+".schedule", r.Schedule)
+}
+
+func (v *validation) optimizer(key string, o Optimizer) {
+	v.positive(key+".lr", o.LR)
+	v.share(key+".beta1", o.Beta1, true, false)
+	v.share(key+".beta2", o.Beta2, true, false)
+	v.positive(key+".eps", o.Eps)
+	v.notNegative(key+".weight_decay", o.WeightDecay)
+	v.notNegative(key+".clip_norm", o.ClipNorm)
+}
+
+func (v *validation) schedule(key string, s Schedule) {
+	v.oneOf(key+".kind", s.Kind, "linear", "cosine", "constant")
+	v.share(key+".warmup", s.Warmup, true, false)
+	v.atLeast(key+".decay_steps", s.DecaySteps, 0)
+	v.share(key+".final_ratio", s.FinalRatio, true, true)
+}
+
+func (v *validation) oneOf(key, got string, known ...string) {
+	if !slices.Contains(known, got) {
+		v.fail(key, fmt.Sprintf("unknown value %q; did you mean %s?", got, Nearest(got, known)), "one of "+strings.Join(known, ", "))
+	}
+}
+
+func (v *validation) atLeast(key string, got, least int) {
+	if got < least {
+		v.fail(key, fmt.Sprintf("must be at least %d, got %d", least, got), "")
+	}
+}
+
+// The comparisons below are written so that NaN fails them.
+
+func (v *validation) positive(key string, got float64) {
+	if !(got > 0) || math.IsInf(got, 1) {
+		v.fail(key, fmt.Sprintf("must be above 0, got %g", got), "")
+	}
+}
+
+func (v *validation) notNegative(key string, got float64) {
+	if !(got >= 0) || math.IsInf(got, 1) {
+		v.fail(key, fmt.Sprintf("must not be below 0, got %g", got), "")
+	}
+}
+
+// share checks a number between 0 and 1, each bound itself allowed or not.
+func (v *validation) share(key string, got float64, zero, one bool) {
+	if got > 0 && got < 1 || zero && got == 0 || one && got == 1 {
+		return
+	}
+	bound := map[bool]string{true: "included", false: "excluded"}
+	v.fail(key, fmt.Sprintf("must be between 0 (%s) and 1 (%s), got %g", bound[zero], bound[one], got), "")
+}
