@@ -11,6 +11,8 @@ import (
 	"strings"
 )
 
+const defaultsFile = "defaults.yaml"
+
 //go:embed defaults.yaml presets
 var embedded embed.FS
 
@@ -31,11 +33,11 @@ func Presets() []string {
 func Load(nameOrPath string, sets []string) (*Config, error) {
 	var c Config
 	m := merger{config: &c, origin: map[string]origin{}}
-	defaults, err := embedded.ReadFile("defaults.yaml")
+	defaults, err := embedded.ReadFile(defaultsFile)
 	if err != nil {
 		return nil, fmt.Errorf("reading the built-in defaults: %w", err)
 	}
-	if err := m.file("defaults.yaml", defaults); err != nil {
+	if err := m.file(defaultsFile, defaults); err != nil {
 		return nil, err
 	}
 	if nameOrPath != "" {

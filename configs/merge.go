@@ -76,9 +76,9 @@ func (m *merger) descend(v reflect.Value, key string, path []string, node ast.No
 		return m.merge(v, key, node)
 	}
 	if v.Kind() != reflect.Struct && v.Kind() != reflect.Map {
-		return m.unknown(node, join(key, strings.Join(path, ".")))
+		return m.errorAt(node, key, "is a value, not a section", "--set "+key+"=VALUE")
 	}
-	return m.child(v, key, path[0], node, func(child reflect.Value, key string) error {
+	return m.child(v, key, path, node, func(child reflect.Value, key string) error {
 		return m.descend(child, key, path[1:], node)
 	})
 }
@@ -101,14 +101,14 @@ func (m *merger) merge(v reflect.Value, key string, node ast.Node) error {
 		if key == "" {
 			key, what = "the configuration", "a mapping of sections"
 		}
-		return m.errorAt(node, key, "is "+what+", not a value", "set the keys inside it: "+strings.Join(keysOf(v.Type()), ", "))
+		return m.errorAt(node, key, "is "+what+", not a value", "set the keys inside it: "+strings.Join(keysOf(v), ", "))
 	}
 	for _, entry := range mapping.Values {
 		name, ok := entry.Key.(ast.ScalarNode)
 		if !ok || entry.Key.Type() == ast.MergeKeyType {
 			return m.errorAt(entry, key, fmt.Sprintf("%s is not a plain key", entry.Key), "write the keys out")
 		}
-		err := m.child(v, key, name.GetToken().Value, entry.Key, func(child reflect.Value, key string) error {
+		err := m.child(v, key, []string{name.GetToken().Value}, entry.Key, func(child reflect.Value, key string) error {
 			return m.merge(child, key, entry.Value)
 		})
 		if err != nil {
@@ -118,19 +118,22 @@ func (m *merger) merge(v reflect.Value, key string, node ast.Node) error {
 	return nil
 }
 
-// child calls f on the field or entry of v with the given name.
-func (m *merger) child(v reflect.Value, key, name string, node ast.Node, f func(reflect.Value, string) error) error {
+// child calls f on the field or entry of v that path begins with.
+func (m *merger) child(v reflect.Value, key string, path []string, node ast.Node, f func(reflect.Value, string) error) error {
+	name := path[0]
 	if v.Kind() == reflect.Map {
 		name = strings.ToLower(name)
 		entry := reflect.New(v.Type().Elem()).Elem()
-		if old := v.MapIndex(reflect.ValueOf(name)); old.IsValid() {
+		switch old := v.MapIndex(reflect.ValueOf(name)); {
+		case old.IsValid():
 			entry.Set(old)
+		case m.layer != defaultsFile: // the defaults name every task
+			return m.unknown(node, join(key, strings.Join(path, ".")))
+		case v.IsNil():
+			v.Set(reflect.MakeMap(v.Type()))
 		}
 		if err := f(entry, join(key, name)); err != nil {
 			return err
-		}
-		if v.IsNil() {
-			v.Set(reflect.MakeMap(v.Type()))
 		}
 		v.SetMapIndex(reflect.ValueOf(name), entry)
 		return nil
@@ -140,7 +143,7 @@ func (m *merger) child(v reflect.Value, key, name string, node ast.Node, f func(
 			return f(v.FieldByIndex(field.index), join(key, name))
 		}
 	}
-	return m.unknown(node, join(key, name))
+	return m.unknown(node, join(key, strings.Join(path, ".")))
 }
 
 // scalar writes a number, a word or a truth value.
@@ -226,8 +229,7 @@ func (m *merger) errorAt(node ast.Node, key, msg, hint string) error {
 }
 
 func (m *merger) unknown(node ast.Node, key string) error {
-	keys := allKeys()
-	msg := fmt.Sprintf("unknown key %s; did you mean %s?", key, nearestKey(key, keys))
+	msg := fmt.Sprintf("unknown key %s; did you mean %s?", key, nearestKey(key, allKeys(m.config)))
 	return m.errorAt(node, "", msg, "glmkit inspect config prints every key")
 }
 
@@ -269,7 +271,6 @@ func join(key, name string) string {
 type field struct {
 	key   string
 	index []int
-	typ   reflect.Type
 }
 
 // fieldsOf yields the keys of a section in order, those of an inlined struct
@@ -281,7 +282,7 @@ func fieldsOf(t reflect.Type) func(yield func(field) bool) {
 			if options == "inline" {
 				continue // its fields are visible too
 			}
-			if !yield(field{key, f.Index, f.Type}) {
+			if !yield(field{key, f.Index}) {
 				return
 			}
 		}
@@ -289,35 +290,40 @@ func fieldsOf(t reflect.Type) func(yield func(field) bool) {
 }
 
 // keysOf returns the keys of a section.
-func keysOf(t reflect.Type) []string {
+func keysOf(v reflect.Value) []string {
 	var keys []string
-	if t.Kind() == reflect.Map {
-		return []string{"one entry per task"}
+	if v.Kind() == reflect.Map {
+		for _, key := range v.MapKeys() {
+			keys = append(keys, key.String())
+		}
+		slices.Sort(keys)
+		return keys
 	}
-	for f := range fieldsOf(t) {
+	for f := range fieldsOf(v.Type()) {
 		keys = append(keys, f.key)
 	}
 	return keys
 }
 
-// allKeys returns every dotted key of a configuration, sections included. The
-// keys of a task's recipe carry the placeholder <task>.
-func allKeys() []string {
+// allKeys returns every dotted key of a configuration, sections included.
+func allKeys(c *Config) []string {
 	var keys []string
-	var walk func(t reflect.Type, key string)
-	walk = func(t reflect.Type, key string) {
+	var walk func(v reflect.Value, key string)
+	walk = func(v reflect.Value, key string) {
 		if key != "" {
 			keys = append(keys, key)
 		}
-		switch t.Kind() {
+		switch v.Kind() {
 		case reflect.Struct:
-			for f := range fieldsOf(t) {
-				walk(f.typ, join(key, f.key))
+			for f := range fieldsOf(v.Type()) {
+				walk(v.FieldByIndex(f.index), join(key, f.key))
 			}
 		case reflect.Map:
-			walk(t.Elem(), join(key, "<task>"))
+			for _, name := range keysOf(v) {
+				walk(v.MapIndex(reflect.ValueOf(name)), join(key, name))
+			}
 		}
 	}
-	walk(reflect.TypeFor[Config](), "")
-	return slices.Clip(keys)
+	walk(reflect.ValueOf(c).Elem(), "")
+	return keys
 }

@@ -52,9 +52,6 @@ func sectionDistance(a, b []string) float64 {
 
 // unlike is the edit distance relative to the longer word, from 0 to 1.
 func unlike(a, b string) float64 {
-	if b == "<task>" {
-		return 0.1 // any task's name
-	}
 	longer := max(len(a), len(b))
 	if longer == 0 {
 		return 0

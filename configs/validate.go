@@ -32,6 +32,9 @@ func (c *Config) Validate() error {
 	v.share("objective.mask_ratio", o.MaskRatio, false, false)
 	v.positive("objective.mean_span", o.MeanSpan)
 	v.atLeast("objective.max_span", o.MaxSpan, 2)
+	if o.MeanSpan >= float64(o.MaxSpan) {
+		v.fail("objective.mean_span", fmt.Sprintf("%g is not below objective.max_span %d", o.MeanSpan, o.MaxSpan), "a larger max_span")
+	}
 	v.share("objective.sentence_ratio", o.SentenceRatio, false, false)
 	v.share("objective.document_min_ratio", o.DocumentMinRatio, false, true)
 	v.share("objective.document_prefix", o.DocumentPrefix, true, true)

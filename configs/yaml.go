@@ -3,7 +3,6 @@ package configs
 import (
 	"fmt"
 	"reflect"
-	"slices"
 
 	"github.com/goccy/go-yaml"
 )
@@ -37,15 +36,8 @@ func section(v reflect.Value, sparse bool) yaml.MapSlice {
 		out = append(out, item)
 	}
 	if v.Kind() == reflect.Map {
-		keys := v.MapKeys()
-		slices.SortFunc(keys, func(a, b reflect.Value) int {
-			if a.String() < b.String() {
-				return -1
-			}
-			return 1
-		})
-		for _, key := range keys {
-			add(key.String(), v.MapIndex(key), true)
+		for _, key := range keysOf(v) {
+			add(key, v.MapIndex(reflect.ValueOf(key)), true)
 		}
 		return out
 	}

@@ -7,5 +7,7 @@ func newInspect(s streams) *cobra.Command {
 		Use:   "inspect",
 		Short: "Show what the tokenizer, the corruption and the task patterns do to a text",
 	}
+	cmd.AddCommand(newInspectBlocks(s))
+	cmd.AddCommand(newInspectConfig(s))
 	return cmd
 }
