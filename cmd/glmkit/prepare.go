@@ -7,5 +7,6 @@ func newPrepare(s streams) *cobra.Command {
 		Use:   "prepare",
 		Short: "Turn corpora and tasks into Arrow files",
 	}
+	cmd.AddCommand(newPrepareMicroworld(s))
 	return cmd
 }

@@ -1,0 +1,230 @@
+package microworld
+
+import "strings"
+
+// COPA, WiC and WSC: the answer follows from what holds in the whole world.
+
+// putClause fills a way of putting a clause.
+func putClause(way, teller, clause string) string {
+	return strings.NewReplacer("{A}", teller, "{F}", clause).Replace(way)
+}
+
+// law draws a causal law: of causes, or of wanting a thing and going where
+// such things are kept.
+func law(d *draw) cause {
+	if d.percent(20) {
+		k := pick(d, kinds)
+		thing := pick(d, k.things)
+		return cause{"want " + k.home, []string{"{P} wanted a " + thing, "{P} needed a " + thing}, []string{"{P} went to the " + k.home}}
+	}
+	return pick(d, causes)
+}
+
+// pronounFor replaces the person of a wording by a pronoun.
+func pronounFor(wording string, p person) string {
+	return fill(wording, p.pronoun(), "")
+}
+
+// consequence is a law put in words, with a wrong alternative to each side.
+type consequence struct {
+	cause, effect string // the subject named where it comes first
+	// The same sides as the second clause of a sentence, with a pronoun where
+	// the first clause names its person.
+	laterCause, laterEffect string
+	// Sides of another law, worded like the later sides.
+	otherCause, otherEffect string
+}
+
+func (w *World) consequence(d *draw) consequence {
+	p := pick(d, w.people)
+	c := law(d)
+	other := law(d)
+	for other.topic == c.topic {
+		other = law(d)
+	}
+	a, b := pick(d, c.causes), pick(d, c.effects)
+	x, y := pick(d, other.causes), pick(d, other.effects)
+	later := func(first, second string) string {
+		if strings.Contains(first, "{P}") && !strings.Contains(second, "of {P}") {
+			return pronounFor(second, p)
+		}
+		return fill(second, p.name, "")
+	}
+	return consequence{
+		cause: fill(a, p.name, ""), effect: fill(b, p.name, ""),
+		laterCause: later(b, a), laterEffect: later(a, b),
+		otherCause: later(b, x), otherEffect: later(a, y),
+	}
+}
+
+func (w *World) copa(d *draw, choice int) example {
+	c := w.consequence(d)
+	e := &copa{Question: "cause", Premise: c.effect}
+	right, wrong := c.laterCause, c.otherCause
+	if d.percent(50) {
+		e.Question, e.Premise = "effect", c.cause
+		right, wrong = c.laterEffect, c.otherEffect
+	}
+	e.Premise = sentence(timed(d, e.Premise))
+	label := choice % 2
+	if label == 1 {
+		right, wrong = wrong, right
+	}
+	e.Choice1, e.Choice2, e.Label = sentence(right), sentence(wrong), &label
+	return e
+}
+
+// use draws a sentence that uses a word in a sense, and the word's place in it.
+func (w *World) use(d *draw, word string, s sense) string {
+	clause := fill(pick(d, s.contexts), pick(d, w.people).name, "")
+	if d.percent(60) {
+		clause = timed(d, clause)
+	}
+	return clause
+}
+
+func (w *World) wic(d *draw, choice int) example {
+	a := pick(d, ambiguousWords)
+	same := choice%2 == 0
+	i := d.below(2)
+	j := i
+	if !same {
+		j = 1 - i
+	}
+	s1, s2 := w.use(d, a.word, a.senses[i]), w.use(d, a.word, a.senses[j])
+	for s1 == s2 {
+		s2 = w.use(d, a.word, a.senses[j])
+	}
+	e := &wic{Word: a.word, Sentence1: sentence(s1), Sentence2: sentence(s2), Label: &same, Version: 1.1}
+	e.Start1, e.End1 = locate(e.Sentence1, a.word)
+	e.Start2, e.End2 = locate(e.Sentence2, a.word)
+	return e
+}
+
+// locate finds a word in a sentence as a whole word, start and end as the
+// official files count them (end exclusive).
+func locate(sentence, word string) (start, end int) {
+	for from := 0; ; {
+		i := from + strings.Index(sentence[from:], word)
+		before, after := i == 0 || sentence[i-1] == ' ', i+len(word) == len(sentence) || !isLetter(sentence[i+len(word)])
+		if before && after {
+			return i, i + len(word)
+		}
+		from = i + 1
+	}
+}
+
+func isLetter(b byte) bool { return b|32 >= 'a' && b|32 <= 'z' }
+
+// schema is a sentence whose pronoun refers to the first or the second noun,
+// as its last words decide.
+type schema struct {
+	// text holds {X} and {Y}, the candidates, and {Z}, the deciding words
+	// that follow the pronoun.
+	text string
+	// first and second decide for {X} and for {Y}.
+	first, second []string
+	// xs and ys are the nouns of the candidates; nil for people.
+	xs, ys []string
+	// oneWay lists a schema whose deciding words are always the same: the
+	// nouns decide. xs then are the answer wherever they stand.
+	oneWay bool
+}
+
+var (
+	loads      = []string{"ball", "kite", "doll", "melon", "hammer", "drum", "guitar", "mirror"}
+	containers = []string{"box", "bag", "basket", "drawer", "suitcase"}
+	hardThings = []string{"stone", "hammer", "brick", "rock"}
+	fragile    = []string{"vase", "plate", "mirror", "bottle", "bowl"}
+)
+
+var schemas = []schema{
+	{text: "the {X} did not fit in the {Y} because it was too {Z}", first: []string{"big", "large"}, second: []string{"small", "narrow"}, xs: loads, ys: containers},
+	{text: "{X} could not lift {Y} because {S} was {Z}", first: []string{"weak", "very small"}, second: []string{"heavy", "very big"}},
+	{text: "{X} lent money to {Y} because {S} was {Z}", first: []string{"rich", "generous"}, second: []string{"poor", "in need"}},
+	{text: "{X} asked {Y} a question because {S} {Z}", first: []string{"wanted the answer", "did not know the answer"}, second: []string{"knew the answer", "had the answer"}},
+	{text: "{X} thanked {Y} because {S} had {Z}", first: []string{"received help", "received a gift"}, second: []string{"given help", "given a gift"}},
+	{text: "{X} beat {Y} in the race because {S} was {Z}", first: []string{"fast", "quick"}, second: []string{"slow", "lame"}},
+	{text: "{X} visited {Y} because {S} was {Z}", first: []string{"lonely", "bored"}, second: []string{"ill", "sick"}},
+	{text: "{X} taught {Y} a song because {S} was {Z}", first: []string{"a good teacher", "a singer"}, second: []string{"a new student", "a beginner"}},
+	{text: "{X} hid from {Y} because {S} was {Z}", first: []string{"afraid", "scared"}, second: []string{"angry", "dangerous"}},
+	{text: "the {X} hit the {Y} and it broke", xs: fragile, ys: hardThings, oneWay: true},
+}
+
+// puzzle is a text with a pronoun and two candidates.
+type puzzle struct {
+	text, pronoun string
+	candidates    [2]string // in the order of the text
+	referent      int       // index into candidates
+}
+
+func (w *World) puzzle(d *draw, referent int) puzzle {
+	s := pick(d, schemas)
+	var x, y string
+	pronoun := "it"
+	if s.xs != nil {
+		x, y = pick(d, s.xs), pick(d, s.ys)
+		for x == y {
+			y = pick(d, s.ys)
+		}
+	} else {
+		p := pick(d, w.people)
+		q := p
+		for q == p || q.female != p.female {
+			q = pick(d, w.people)
+		}
+		x, y, pronoun = p.name, q.name, p.pronoun()
+	}
+	z := ""
+	switch {
+	case s.oneWay:
+		if referent == 1 {
+			x, y = y, x
+		}
+	case referent == 0:
+		z = pick(d, s.first)
+	default:
+		z = pick(d, s.second)
+	}
+	text := strings.NewReplacer("{X}", x, "{Y}", y, "{S}", pronoun, "{Z}", z).Replace(s.text)
+	c := [2]string{x, y}
+	if s.xs != nil {
+		c = [2]string{"the " + x, "the " + y}
+	}
+	return puzzle{text, pronoun, c, referent}
+}
+
+func (w *World) wsc(d *draw, choice int) example {
+	// Four cases in turn: label, and which candidate is asked.
+	label := choice%2 == 0
+	asked := choice / 2 % 2
+	referent := asked
+	if !label {
+		referent = 1 - asked
+	}
+	p := w.puzzle(d, referent)
+	text := sentence(timed(d, p.text))
+	e := &wsc{Text: text, Label: &label}
+	e.Target.Span2Text = p.pronoun
+	e.Target.Span2Index = wordIndex(text, p.pronoun)
+	e.Target.Span1Index = wordIndex(text, p.candidates[asked])
+	span := strings.Fields(text)[e.Target.Span1Index:][:len(strings.Fields(p.candidates[asked]))]
+	e.Target.Span1Text = strings.Trim(strings.Join(span, " "), ".,")
+	return e
+}
+
+// wordIndex is the index of the word, counted between white space, at which a
+// phrase begins, whatever its capitals; -1 if it does not occur.
+func wordIndex(text, phrase string) int {
+	fields, want := strings.Fields(words(text)), strings.Fields(words(phrase))
+next:
+	for i := 0; i+len(want) <= len(fields); i++ {
+		for j := range want {
+			if fields[i+j] != want[j] {
+				continue next
+			}
+		}
+		return i
+	}
+	return -1
+}
