@@ -1,0 +1,222 @@
+package tasks
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/glmkit/glmkit/configs"
+	"github.com/glmkit/glmkit/spans"
+)
+
+// Tokenizer is what encoding asks of a vocabulary; wordpiece.Tokenizer is one.
+type Tokenizer interface {
+	Encode(dst []int32, text string) []int32 // appends
+	Token(id int32) string
+	Special() spans.Special
+	Size() int    // entries, without those that Special adds behind them
+	Hash() string // identifies the vocabulary
+}
+
+// Encoder turns examples of a task into sequences of one form. It is safe for
+// concurrent use if its tokenizer is.
+type Encoder struct {
+	header    Header
+	task      *Task
+	tokenizer Tokenizer
+	special   spans.Special
+	a, b      template
+}
+
+// Header says how the examples of a file were encoded.
+type Header struct {
+	Task        string        `json:"task"`
+	Form        Form          `json:"form"`
+	Scoring     Scoring       `json:"scoring"`
+	Pattern     int           `json:"pattern"` // -1 in the classification form
+	MaxLength   int           `json:"max_length"`
+	Labels      []string      `json:"labels"`
+	Verbalizers []int32       `json:"verbalizers,omitempty"` // SingleToken only
+	Tokenizer   string        `json:"tokenizer"`             // the vocabulary's hash
+	VocabSize   int           `json:"vocab_size"`            // entries of vocab.txt
+	Special     spans.Special `json:"special"`
+	Split       string        `json:"split,omitempty"`
+}
+
+// NewEncoder encodes a task in one form. pattern is one of the task's in the
+// cloze form and -1 in the classification form; no sequence is longer than
+// maxLength tokens. A pattern that is not there, or whose verbalizers are not
+// single tokens of the vocabulary, is a configs.Error.
+func (t *Task) NewEncoder(form Form, pattern, maxLength int, tokenizer Tokenizer) (*Encoder, error) {
+	e := &Encoder{task: t, tokenizer: tokenizer, special: tokenizer.Special()}
+	e.header = Header{
+		Task: t.Name, Form: form, Pattern: pattern, MaxLength: maxLength, Labels: t.Labels,
+		Tokenizer: tokenizer.Hash(), VocabSize: tokenizer.Size(), Special: e.special,
+	}
+	if maxLength < 1 {
+		return nil, &configs.Error{Field: "max-length", Msg: fmt.Sprintf("%d tokens hold nothing", maxLength), Hint: fmt.Sprintf("%s's own is %d", t.Name, t.MaxLength)}
+	}
+	switch form {
+	case Classification:
+		if pattern != -1 {
+			return nil, &configs.Error{Field: "pattern", Msg: "the classification form has no patterns", Hint: "leave the pattern out, or the form cloze"}
+		}
+		e.a, e.b = t.pair.a, t.pair.b
+		e.header.Scoring = ClassHead
+		if t.candidates {
+			e.header.Scoring = ChoiceHead
+		}
+		return e, e.require(map[string]int32{"[CLS]": e.special.CLS, "[SEP]": e.special.SEP, "[PAD]": e.special.Pad})
+	case Cloze:
+		if pattern < 0 || pattern >= len(t.patterns) {
+			return nil, &configs.Error{
+				Field: "pattern",
+				Msg:   fmt.Sprintf("%s has no pattern %d", t.Name, pattern),
+				Hint:  fmt.Sprintf("0 to %d; the released configuration has %d", len(t.patterns)-1, t.DefaultPattern),
+			}
+		}
+		p := t.patterns[pattern]
+		e.a, e.b = p.a, p.b
+		switch {
+		case p.words != nil:
+			e.header.Scoring = SingleToken
+		case t.candidates:
+			e.header.Scoring = MultiToken
+		default:
+			e.header.Scoring = Generative
+		}
+		if err := e.require(map[string]int32{"[CLS]": e.special.CLS, "[MASK]": e.special.Mask, "[PAD]": e.special.Pad, "sop": e.special.SOP, "eop": e.special.EOP}); err != nil {
+			return nil, err
+		}
+		return e, e.verbalize(p.words)
+	}
+	return nil, &configs.Error{Field: "form", Msg: "there is no form " + quote(string(form)), Hint: "cloze (GLM) or classification (BERT)"}
+}
+
+// Header says how examples are encoded; Split is empty.
+func (e *Encoder) Header() Header { return e.header }
+
+// require checks that the vocabulary has the special tokens of a form.
+func (e *Encoder) require(ids map[string]int32) error {
+	for _, name := range slices.Sorted(maps.Keys(ids)) {
+		if ids[name] < 0 {
+			return &configs.Error{Field: "tokenizer", Msg: "the vocabulary has no " + name, Hint: "a vocabulary of BERT's kind"}
+		}
+	}
+	return nil
+}
+
+// verbalize looks up the one token of each verbalizer.
+func (e *Encoder) verbalize(words []string) error {
+	sp := e.special
+	for _, word := range words {
+		ids := e.tokenizer.Encode(nil, word)
+		if len(ids) == 1 && !slices.Contains([]int32{sp.Pad, sp.Unk, sp.CLS, sp.SEP, sp.Mask, sp.SMask, sp.GMask, sp.SOP, sp.EOP}, ids[0]) {
+			e.header.Verbalizers = append(e.header.Verbalizers, ids[0])
+			continue
+		}
+		tokens := make([]string, len(ids))
+		for i, id := range ids {
+			tokens[i] = e.tokenizer.Token(id)
+		}
+		return &configs.Error{
+			Field: "tokenizer",
+			Msg:   fmt.Sprintf("the verbalizer %q of %s's pattern %d is not one token of this vocabulary but %q", word, e.task.Name, e.header.Pattern, tokens),
+			Hint:  "another pattern, or a vocabulary that has the word",
+		}
+	}
+	return nil
+}
+
+// Encode encodes one example and tells whether anything of it was cut to fit.
+// The error is of an example whose parts that must stay are too long.
+func (e *Encoder) Encode(x Example) (encoded Encoded, truncated bool, err error) {
+	encoded = Encoded{
+		ID: x.ID, Number: x.Number, Question: x.Question, Passage: x.Passage,
+		Label: x.Label, Scoring: e.header.Scoring, Verbalizers: e.header.Verbalizers,
+		Choices: x.Choices, Gold: x.Gold, Text: x.Text,
+	}
+	if x.Choices == nil {
+		encoded.Choices = e.task.Labels
+	}
+	sequences, truncated, err := e.sequences(x)
+	if err != nil {
+		return Encoded{}, false, fmt.Errorf("example %s does not fit %d tokens: %w", x.ID, e.header.MaxLength, err)
+	}
+	encoded.Sequences = make([]spans.Block, len(sequences))
+	for i, s := range sequences {
+		encoded.Sequences[i] = s.block(e.header.Form, e.special)
+	}
+	return encoded, truncated, nil
+}
+
+func (e *Encoder) sequences(x Example) (sequences []sequence, truncated bool, err error) {
+	if e.header.Form == Classification {
+		return e.pairs(x)
+	}
+	a := e.a.parts(x.Fields, e.tokenizer, e.special.Mask)
+	b := e.b.parts(x.Fields, e.tokenizer, e.special.Mask)
+	if x.Answers == nil {
+		s, cut, err := e.cloze(a, b, nil)
+		return []sequence{s}, cut, err
+	}
+	for _, answer := range x.Answers {
+		// A leading space, as vocabularies that mind it have most words with one.
+		target := append(e.tokenizer.Encode(nil, " "+answer), e.special.EOP)
+		s, cut, err := e.cloze(slices.Clone(a), slices.Clone(b), target)
+		if err != nil {
+			return nil, false, err
+		}
+		truncated = truncated || cut
+		sequences = append(sequences, s)
+	}
+	return sequences, truncated, nil
+}
+
+// cloze joins parts and target: [CLS] a b pad, then sop and the target.
+func (e *Encoder) cloze(a, b []part, target []int32) (sequence, bool, error) {
+	// Beside the parts stand [CLS], the pad that ends the text, and Part B: sop
+	// and the target without its last token.
+	cut, err := truncate(a, b, e.header.MaxLength-2-max(1, len(target)))
+	if err != nil {
+		return sequence{}, false, err
+	}
+	tokens := join([]int32{e.special.CLS}, a)
+	tokens = append(join(tokens, b), e.special.Pad)
+	blank := len(tokens) - 1
+	for tokens[blank] != e.special.Mask {
+		blank--
+	}
+	return sequence{tokens: tokens, pivot: blank, target: target}, cut, nil
+}
+
+// pairs joins [CLS] a [SEP] b [SEP], once for each answer where there are some.
+func (e *Encoder) pairs(x Example) (sequences []sequence, truncated bool, err error) {
+	a := e.a.parts(x.Fields, e.tokenizer, e.special.Mask)
+	fields := maps.Clone(x.Fields)
+	answers := x.Answers
+	if answers == nil {
+		answers = []string{fields["answer"]}
+	}
+	for _, answer := range answers {
+		fields["answer"] = answer
+		a, b := slices.Clone(a), e.b.parts(fields, e.tokenizer, e.special.Mask)
+		cut, err := truncate(a, b, e.header.MaxLength-3)
+		if err != nil {
+			return nil, false, err
+		}
+		tokens := append(join([]int32{e.special.CLS}, a), e.special.SEP)
+		pivot := len(tokens)
+		tokens = append(join(tokens, b), e.special.SEP)
+		truncated = truncated || cut
+		sequences = append(sequences, sequence{tokens: tokens, pivot: pivot})
+	}
+	return sequences, truncated, nil
+}
+
+func join(dst []int32, parts []part) []int32 {
+	for _, p := range parts {
+		dst = append(dst, p.tokens...)
+	}
+	return dst
+}

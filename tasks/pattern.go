@@ -1,0 +1,196 @@
+package tasks
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/glmkit/glmkit/spans"
+)
+
+// template is a row of parts, each tokenized by itself, so that no word forms
+// across a border and a leading space counts where a vocabulary minds it.
+//
+//	▢         the blank
+//	✂…        a part that may be shortened when the sequence is too long
+//	{field}   the example's text of that name
+//
+// Only the template is read for these signs, never what a field holds.
+type template []string
+
+const (
+	blankSign = "▢"
+	scissors  = "✂"
+)
+
+// pattern is a cloze question (paper section 2.3). Parts a and b follow each
+// other; which of the two is longer decides where a long sequence is shortened.
+type pattern struct {
+	a, b template
+	// words are the verbalizers in the order of the task's labels; nil where
+	// the example's own answers fill the blank.
+	words []string
+}
+
+// pair is the input of a classifier, [CLS] a [SEP] b [SEP]; {answer} is the
+// candidate where there are some.
+type pair struct{ a, b template }
+
+// part is a tokenized part of a template.
+type part struct {
+	tokens      []int32
+	shortenable bool
+}
+
+// fill puts fields into a template's string.
+func fill(s string, fields map[string]string) string {
+	var filled strings.Builder
+	for {
+		before, rest, found := strings.Cut(s, "{")
+		filled.WriteString(before)
+		if !found {
+			return filled.String()
+		}
+		name, after, _ := strings.Cut(rest, "}")
+		filled.WriteString(fields[name])
+		s = after
+	}
+}
+
+// texts fills a template; the blank stays as blankSign.
+func (t template) texts(fields map[string]string) []string {
+	texts := make([]string, len(t))
+	for i, s := range t {
+		texts[i] = fill(strings.TrimPrefix(s, scissors), fields)
+	}
+	return texts
+}
+
+// parts tokenizes a filled template.
+func (t template) parts(fields map[string]string, tokenizer Tokenizer, mask int32) []part {
+	parts := make([]part, len(t))
+	for i, text := range t.texts(fields) {
+		parts[i].shortenable = strings.HasPrefix(t[i], scissors)
+		if t[i] == blankSign {
+			parts[i].tokens = []int32{mask}
+		} else {
+			parts[i].tokens = tokenizer.Encode(nil, text)
+		}
+	}
+	return parts
+}
+
+var errTooLong = errors.New("nothing is left that may be shortened")
+
+// truncate shortens a and b, which it may share tokens with others but not
+// parts, until they hold room tokens or fewer: one token at a time from the end
+// of the last shortenable part of the side with more that is shortenable (GLM
+// repository, PVP.truncate). It tells whether anything was cut.
+func truncate(a, b []part, room int) (bool, error) {
+	total, inA, inB := 0, 0, 0
+	for i, side := range [][]part{a, b} {
+		for _, p := range side {
+			total += len(p.tokens)
+			if p.shortenable && i == 0 {
+				inA += len(p.tokens)
+			} else if p.shortenable {
+				inB += len(p.tokens)
+			}
+		}
+	}
+	if total <= room {
+		return false, nil
+	}
+	if inA+inB < total-room {
+		return false, fmt.Errorf("%w: %d tokens too many", errTooLong, total-room-inA-inB)
+	}
+	for ; total > room; total-- {
+		if inA > inB {
+			dropLast(a)
+			inA--
+		} else {
+			dropLast(b)
+			inB--
+		}
+	}
+	return true, nil
+}
+
+// dropLast cuts one token off the last shortenable part that has any.
+func dropLast(parts []part) {
+	for i := len(parts) - 1; i >= 0; i-- {
+		if p := &parts[i]; p.shortenable && len(p.tokens) > 0 {
+			p.tokens = p.tokens[:len(p.tokens)-1]
+			return
+		}
+	}
+}
+
+// sequence is what a block is made of and what is stored of it.
+type sequence struct {
+	// tokens is Part A of a cloze sequence, the whole of a pair.
+	tokens []int32
+	// pivot is the blank's index in tokens; in a pair where the second
+	// segment begins.
+	pivot int
+	// target is what the blank is filled with, eop included. Nil where the
+	// logits at sop alone are read, and in a pair.
+	target []int32
+}
+
+// block lays a sequence out for the model (GLM repository,
+// build_input_from_ids). Cloze: tokens, then sop and the target but its last
+// token, all at the blank's position. The loss mask is 1 where an output is
+// read, so on sop also where the target is empty; pad then stands as target.
+func (s sequence) block(form Form, special spans.Special) spans.Block {
+	n := len(s.tokens)
+	length := n
+	if form == Cloze {
+		length += max(1, len(s.target))
+	}
+	b := spans.Block{
+		Input:         make([]int32, length),
+		Target:        make([]int32, length),
+		LossMask:      make([]uint8, length),
+		Position:      make([]int32, length),
+		BlockPosition: make([]int32, length),
+		Sep:           n,
+	}
+	copy(b.Input, s.tokens)
+	copy(b.Target, s.tokens)
+	for i := range n {
+		b.Position[i] = int32(i)
+		if form == Classification && i >= s.pivot {
+			b.BlockPosition[i] = 1
+		}
+	}
+	for i := n; i < length; i++ {
+		b.LossMask[i] = 1
+		b.Position[i] = int32(s.pivot)
+		b.BlockPosition[i] = int32(i - n + 1)
+		b.Target[i] = special.Pad
+	}
+	if form == Cloze {
+		b.Input[n] = special.SOP
+		copy(b.Target[n:], s.target)
+		copy(b.Input[n+1:], s.target[:max(0, len(s.target)-1)])
+	}
+	return b
+}
+
+// sequenceOf is the inverse of block.
+func sequenceOf(b spans.Block, form Form, scoring Scoring) sequence {
+	s := sequence{tokens: b.Input[:b.Sep]}
+	switch {
+	case form == Classification:
+		for s.pivot < len(b.BlockPosition) && b.BlockPosition[s.pivot] == 0 {
+			s.pivot++
+		}
+	default:
+		s.pivot = int(b.Position[b.Sep])
+		if scoring != SingleToken {
+			s.target = b.Target[b.Sep:]
+		}
+	}
+	return s
+}

@@ -1,0 +1,306 @@
+package tasks
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+
+	"github.com/apache/arrow/go/v15/arrow/memory"
+
+	"github.com/glmkit/glmkit/configs"
+	"github.com/glmkit/glmkit/corpus"
+)
+
+// Manifest says what a prepared task's folder holds and what it was made of.
+// It has no dates and no folders, so that the same input gives the same bytes.
+type Manifest struct {
+	Config Header         `json:"config"`
+	Splits []SplitSummary `json:"splits"`
+}
+
+// SplitSummary describes one file of a prepared task.
+type SplitSummary struct {
+	Split        string `json:"split"`
+	Source       string `json:"source"` // file name in the task's source folder
+	SourceSHA256 string `json:"source_sha256"`
+	File         string `json:"file"`
+	Bytes        int64  `json:"bytes"`
+	SHA256       string `json:"sha256"`
+
+	Examples  int            `json:"examples"`
+	Sequences int            `json:"sequences"`
+	Truncated int            `json:"truncated"` // examples cut to fit
+	Tokens    int64          `json:"tokens"`    // of all sequences
+	Longest   int            `json:"longest"`   // tokens of the longest sequence
+	Labels    map[string]int `json:"labels"`    // examples by gold label; candidates by their place
+}
+
+// Prepare encodes every split in source, the folder of one task's official
+// files, and writes dir/<task>/<split>.arrow and dir/<task>/manifest.json. The
+// folder dir/<task> appears whole or not at all. Where it is there already and
+// was made of the same files in the same way, nothing is done and done is true;
+// made otherwise, it is a configs.Error. report is called with the bytes of
+// source that were read so far, and may be nil.
+func (e *Encoder) Prepare(ctx context.Context, source, dir string, report func(split string, bytes int64)) (manifest *Manifest, done bool, err error) {
+	splits, err := sourceSplits(source, e.task.Name)
+	if err != nil {
+		return nil, false, err
+	}
+	final := filepath.Join(dir, e.task.Name)
+	if _, err := os.Lstat(final); err == nil {
+		manifest, err := e.existing(ctx, source, final, splits)
+		return manifest, true, err
+	}
+	// One fixed name: what a killed run left is found and removed.
+	partial := filepath.Join(dir, "."+e.task.Name+".partial")
+	if err := errors.Join(os.RemoveAll(partial), os.MkdirAll(partial, 0o777)); err != nil {
+		return nil, false, fmt.Errorf("making room for %s: %w", final, err)
+	}
+	defer os.RemoveAll(partial)
+
+	manifest = &Manifest{Config: e.header}
+	var read int64
+	for _, split := range splits {
+		summary, err := e.writeSplit(ctx, filepath.Join(source, split+".jsonl"), partial, split, func(n int64) {
+			if report != nil {
+				report(split, read+n)
+			}
+		})
+		if err != nil {
+			return nil, false, err
+		}
+		read += summary.sourceBytes
+		manifest.Splits = append(manifest.Splits, summary.SplitSummary)
+	}
+	encoded, err := json.MarshalIndent(manifest, "", "  ")
+	if err != nil {
+		return nil, false, err
+	}
+	if err := writeSynced(filepath.Join(partial, manifestName), func(f *os.File) error {
+		_, err := f.Write(append(encoded, '\n'))
+		return err
+	}); err != nil {
+		return nil, false, err
+	}
+	if err := syncDir(partial); err != nil {
+		return nil, false, err
+	}
+	if err := os.Rename(partial, final); err != nil {
+		return nil, false, err
+	}
+	return manifest, false, syncDir(dir)
+}
+
+// sourceSplits lists the splits that the folder has files of.
+func sourceSplits(source, task string) ([]string, error) {
+	var splits []string
+	for _, split := range Splits {
+		path := filepath.Join(source, split+".jsonl")
+		if _, err := os.Stat(path); err == nil {
+			splits = append(splits, split)
+		} else if !errors.Is(err, fs.ErrNotExist) {
+			return nil, openError(path, err)
+		}
+	}
+	if len(splits) == 0 {
+		return nil, &corpus.DataError{
+			Path: source,
+			Err:  fmt.Errorf("no file of %s: want one of %s.jsonl", task, strings.Join(Splits, ".jsonl, ")),
+			Hint: "the folder that holds the official files in folders named after the tasks",
+		}
+	}
+	return splits, nil
+}
+
+// existing compares what was prepared before with what is asked for.
+func (e *Encoder) existing(ctx context.Context, source, final string, splits []string) (*Manifest, error) {
+	manifest, err := OpenManifest(final)
+	if errors.Is(err, fs.ErrNotExist) || err != nil {
+		return nil, &configs.Error{Field: final, Msg: "exists and is not a prepared task", Hint: "another output folder"}
+	}
+	if want := e.header; !reflect.DeepEqual(manifest.Config, want) {
+		return nil, &configs.Error{
+			Field: final,
+			Msg:   "was prepared otherwise: " + difference(manifest.Config, want),
+			Hint:  "another output folder, or remove this one",
+		}
+	}
+	same := len(manifest.Splits) == len(splits)
+	for i := 0; same && i < len(splits); i++ {
+		content := &tally{sum: sha256.New()}
+		if err := readAll(ctx, filepath.Join(source, splits[i]+".jsonl"), content); err != nil {
+			return nil, err
+		}
+		same = manifest.Splits[i].Split == splits[i] && manifest.Splits[i].SourceSHA256 == content.hex()
+	}
+	if !same {
+		return nil, &configs.Error{Field: final, Msg: "was prepared from other files than those in " + source, Hint: "another output folder, or remove this one"}
+	}
+	for _, s := range manifest.Splits {
+		path := filepath.Join(final, s.File)
+		content := &tally{sum: sha256.New()}
+		if err := readAll(ctx, path, content); err != nil {
+			return nil, err
+		}
+		if content.hex() != s.SHA256 {
+			return nil, &corpus.DataError{Path: path, Err: errors.New("the file is damaged: its sha256 differs from the manifest's"), Hint: "remove the folder and prepare the task again"}
+		}
+	}
+	return manifest, nil
+}
+
+// difference names the first settings that differ.
+func difference(have, want Header) string {
+	for _, setting := range []struct {
+		name       string
+		have, want any
+	}{
+		{"form", have.Form, want.Form},
+		{"pattern", have.Pattern, want.Pattern},
+		{"max length", have.MaxLength, want.MaxLength},
+		{"tokenizer", have.Tokenizer, want.Tokenizer},
+	} {
+		if setting.have != setting.want {
+			return fmt.Sprintf("%s %v, not %v", setting.name, setting.have, setting.want)
+		}
+	}
+	return "by another version of glmkit"
+}
+
+// writtenSplit is a summary with what only progress needs.
+type writtenSplit struct {
+	SplitSummary
+	sourceBytes int64
+}
+
+// writeSplit encodes one file.
+func (e *Encoder) writeSplit(ctx context.Context, path, dir, split string, report func(int64)) (written writtenSplit, err error) {
+	source, err := os.Open(path)
+	if err != nil {
+		return written, openError(path, err)
+	}
+	defer source.Close()
+	read := &tally{sum: sha256.New()}
+	written.Split, written.Source, written.File = split, filepath.Base(path), split+splitExtension
+	written.Labels = map[string]int{}
+	header := e.header
+	header.Split = split
+
+	err = writeSynced(filepath.Join(dir, written.File), func(f *os.File) (err error) {
+		w, err := newSplitWriter(f, memory.DefaultAllocator, header)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, w.close()) }()
+		for example, err := range e.task.readFrom(io.TeeReader(source, read), path, split, e.header.Form) {
+			if err != nil {
+				return err
+			}
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			encoded, cut, err := e.Encode(example)
+			if err != nil {
+				return &corpus.DataError{Path: path, Line: example.Line, Err: err, Hint: "a larger --max-length"}
+			}
+			if err := w.add(encoded); err != nil {
+				return err
+			}
+			written.count(encoded, cut)
+			report(read.n)
+		}
+		return nil
+	})
+	if err != nil {
+		return written, err
+	}
+	content := &tally{sum: sha256.New()}
+	if err := readAll(ctx, filepath.Join(dir, written.File), content); err != nil {
+		return written, err
+	}
+	written.SourceSHA256, written.sourceBytes = read.hex(), read.n
+	written.SHA256, written.Bytes = content.hex(), content.n
+	return written, nil
+}
+
+func (s *SplitSummary) count(e Encoded, cut bool) {
+	s.Examples++
+	s.Sequences += len(e.Sequences)
+	if cut {
+		s.Truncated++
+	}
+	for _, b := range e.Sequences {
+		s.Tokens += int64(len(b.Input))
+		s.Longest = max(s.Longest, len(b.Input))
+	}
+	switch {
+	case e.Label < 0:
+		s.Labels["unlabelled"]++
+	case e.Scoring.candidates():
+		s.Labels[fmt.Sprint(e.Label)]++
+	default:
+		s.Labels[e.Choices[e.Label]]++
+	}
+}
+
+// tally hashes and counts what is written to it.
+type tally struct {
+	sum hash.Hash
+	n   int64
+}
+
+func (t *tally) Write(p []byte) (int, error) {
+	t.n += int64(len(p))
+	return t.sum.Write(p)
+}
+
+func (t *tally) hex() string { return hex.EncodeToString(t.sum.Sum(nil)) }
+
+// readAll copies a file to w.
+func readAll(ctx context.Context, path string, w io.Writer) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return openError(path, err)
+	}
+	defer f.Close()
+	if _, err := io.Copy(w, f); err != nil {
+		return openError(path, err)
+	}
+	return nil
+}
+
+// writeSynced makes a file that is on the disk when it returns.
+func writeSynced(path string, write func(*os.File) error) (err error) {
+	f, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	if err := write(f); err != nil {
+		return err
+	}
+	return f.Sync()
+}
+
+// syncDir makes the names in a folder durable.
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+

@@ -1,0 +1,153 @@
+package tasks
+
+import (
+	"math"
+	"slices"
+
+	"github.com/glmkit/glmkit/metrics"
+)
+
+// metric is one official figure of a task, of labelled predictions, 0–100.
+type metric struct {
+	name  string
+	score func(preds []Prediction) float64
+}
+
+var (
+	accuracy = metric{"accuracy", func(preds []Prediction) float64 { return metrics.Accuracy(labels(preds)) }}
+	macroF1  = metric{"f1", func(preds []Prediction) float64 { return metrics.MacroF1(labels(preds)) }}
+	f1a      = metric{"f1a", func(preds []Prediction) float64 { return metrics.BinaryF1(labels(preds)) }}
+	em       = metric{"em", func(preds []Prediction) float64 {
+		questions := make([]string, len(preds))
+		for i, p := range preds {
+			questions[i] = p.Question
+		}
+		predicted, gold := labels(preds)
+		return metrics.GroupedExactMatch(predicted, gold, questions)
+	}}
+	recordF1 = metric{"f1", func(preds []Prediction) float64 { return meanAnswer(preds, metrics.TokenF1) }}
+	recordEM = metric{"em", func(preds []Prediction) float64 { return meanAnswer(preds, metrics.ExactMatch) }}
+)
+
+func labels(preds []Prediction) (predicted, gold []int) {
+	for _, p := range preds {
+		predicted, gold = append(predicted, p.Predicted), append(gold, p.Label)
+	}
+	return predicted, gold
+}
+
+// meanAnswer is the mean of a score of the predicted candidates' texts.
+func meanAnswer(preds []Prediction, score func(string, []string) float64) float64 {
+	sum := 0.0
+	for _, p := range preds {
+		if p.Predicted >= 0 && p.Predicted < len(p.Choices) {
+			sum += score(p.Choices[p.Predicted], p.Gold)
+		}
+	}
+	return sum / float64(len(preds))
+}
+
+// Metrics names the task's official figures in the order of the paper's
+// columns (tables of section 3.2). ReCoRD's em is the paper's accuracy.
+func (t *Task) Metrics() []string {
+	names := make([]string, len(t.metrics))
+	for i, m := range t.metrics {
+		names[i] = m.name
+	}
+	return names
+}
+
+// Score is the task's official figures, 0–100, of the predictions that have a
+// gold label; NaN where none has.
+func (t *Task) Score(preds []Prediction) []Metric {
+	preds = labelled(preds)
+	scored := make([]Metric, len(t.metrics))
+	for i, m := range t.metrics {
+		scored[i] = Metric{Name: m.name, Value: m.score(preds)}
+	}
+	return scored
+}
+
+// labelled leaves out the predictions without a right answer to compare with.
+func labelled(preds []Prediction) []Prediction {
+	return slices.DeleteFunc(slices.Clone(preds), func(p Prediction) bool { return p.Label < 0 && len(p.Gold) == 0 })
+}
+
+// Headline is the one figure by which a task enters the average over tasks:
+// the mean of its metrics.
+func (t *Task) Headline(scored []Metric) float64 {
+	sum := 0.0
+	for _, m := range scored {
+		sum += m.Value
+	}
+	return sum / float64(len(scored))
+}
+
+// Chance is what the task's metrics make of answers that ignore the question,
+// computed from the gold labels of preds: the best constant label where labels
+// are the choices, the mean over all choices where every example has its own.
+func (t *Task) Chance(preds []Prediction) []Metric {
+	preds = labelled(preds)
+	if t.candidates {
+		return t.meanOverChoices(preds)
+	}
+	var best []Metric
+	for label := range t.Labels {
+		for i := range preds {
+			preds[i].Predicted = label
+		}
+		if scored := t.Score(preds); best == nil || t.Headline(scored) > t.Headline(best) {
+			best = scored
+		}
+	}
+	return best
+}
+
+func (t *Task) meanOverChoices(preds []Prediction) []Metric {
+	mean := t.Score(nil)
+	for i := range mean {
+		mean[i].Value = 0
+	}
+	for _, p := range preds {
+		every := make([]Prediction, len(p.Choices))
+		for choice := range every {
+			every[choice] = p
+			every[choice].Predicted = choice
+		}
+		for i, m := range t.Score(every) {
+			mean[i].Value += m.Value / float64(len(preds))
+		}
+	}
+	if len(preds) == 0 {
+		return t.Score(nil)
+	}
+	return mean
+}
+
+// generativeMatch is the score from which on a generative example counts as
+// matched: the model scores 1 when it would write the whole target, else 0.
+const generativeMatch = 0.5
+
+// Predict makes a prediction of a model's scores: the highest of one score per
+// choice, the first of equal ones; in generative scoring the only score says
+// whether the answer matched, which is label 1. Scores that are not numbers
+// are never the highest.
+func Predict(e Encoded, scores []float64) Prediction {
+	p := Prediction{
+		ID: e.ID, Number: e.Number, Question: e.Question, Passage: e.Passage,
+		Label: e.Label, Choices: e.Choices, Scores: scores, Gold: e.Gold, Text: e.Text,
+	}
+	if e.Scoring == Generative {
+		if len(scores) > 0 && scores[0] >= generativeMatch {
+			p.Predicted = 1
+		}
+		return p
+	}
+	best := math.Inf(-1)
+	for i, score := range scores {
+		if score > best {
+			best, p.Predicted = score, i
+		}
+	}
+	return p
+}

@@ -1,0 +1,110 @@
+package tasks
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/apache/arrow/go/v15/arrow/memory"
+
+	"github.com/glmkit/glmkit/corpus"
+)
+
+// Split is one prepared file of a task, in memory.
+type Split struct {
+	Header   Header
+	Examples []Encoded
+}
+
+const (
+	manifestName   = "manifest.json"
+	splitExtension = ".arrow"
+)
+
+// OpenSplit reads a file that Prepare wrote, such as DIR/CB/val.arrow, and
+// checks it against the manifest beside it. A file that is missing, damaged or
+// cut short is a corpus.DataError.
+func OpenSplit(path string) (*Split, error) {
+	manifest, err := OpenManifest(filepath.Dir(path))
+	if err != nil {
+		return nil, err
+	}
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return nil, openError(path, err)
+	}
+	fail := func(err error) (*Split, error) {
+		return nil, &corpus.DataError{Path: path, Err: err, Hint: "prepare the task again"}
+	}
+	for _, s := range manifest.Splits {
+		if s.File == filepath.Base(path) {
+			if int64(len(content)) < s.Bytes {
+				return fail(fmt.Errorf("the file is cut short: %d of %d bytes", len(content), s.Bytes))
+			}
+			if sha256Hex(content) != s.SHA256 {
+				return fail(errors.New("the file is not the one that was prepared: its sha256 differs from the manifest's"))
+			}
+			split, err := readSplit(content, memory.DefaultAllocator)
+			if err != nil {
+				return fail(err)
+			}
+			return split, nil
+		}
+	}
+	return fail(errors.New("the manifest beside it does not know the file"))
+}
+
+// OpenManifest reads the manifest of a prepared task's folder.
+func OpenManifest(dir string) (*Manifest, error) {
+	path := filepath.Join(dir, manifestName)
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return nil, openError(path, err)
+	}
+	var manifest Manifest
+	if err := json.Unmarshal(content, &manifest); err != nil {
+		return nil, &corpus.DataError{Path: path, Err: fmt.Errorf("not a manifest: %w", err), Hint: "prepare the task again"}
+	}
+	return &manifest, nil
+}
+
+func sha256Hex(content []byte) string {
+	sum := sha256.Sum256(content)
+	return hex.EncodeToString(sum[:])
+}
+
+// candidates tells whether every example has choices of its own.
+func (s Scoring) candidates() bool { return s == MultiToken || s == ChoiceHead }
+
+// check makes sure that an example is one that the header's model can read.
+func (h Header) check(e Encoded) error {
+	want := 1
+	if h.Scoring.candidates() {
+		want = len(e.Choices)
+	}
+	if len(e.Sequences) != want || want == 0 {
+		return fmt.Errorf("%d sequences for %d choices", len(e.Sequences), len(e.Choices))
+	}
+	if e.Label < -1 || e.Label >= len(e.Choices) {
+		return fmt.Errorf("label %d of %d choices", e.Label, len(e.Choices))
+	}
+	rows := max(int32(h.VocabSize), h.Special.SOP+1, h.Special.EOP+1)
+	for _, b := range e.Sequences {
+		if len(b.Input) > h.MaxLength || b.Sep < 2 {
+			return fmt.Errorf("a sequence of %d tokens where 2 to %d are allowed", len(b.Input), h.MaxLength)
+		}
+		for i := range b.Input {
+			if b.Input[i] < 0 || b.Input[i] >= rows || b.Target[i] < 0 || b.Target[i] >= rows {
+				return fmt.Errorf("a token that is not among the vocabulary's %d", rows)
+			}
+			if b.Position[i] < 0 || int(b.Position[i]) >= b.Sep {
+				return fmt.Errorf("position %d of %d", b.Position[i], b.Sep)
+			}
+		}
+	}
+	return nil
+}
