@@ -1,0 +1,247 @@
+package wordpiece
+
+import (
+	"math/bits"
+	"strings"
+	"unicode/utf8"
+)
+
+// maxWordChars is the length, in characters after normalization, beyond which
+// a word becomes [UNK] (BERT's max_input_chars_per_word).
+const maxWordChars = 100
+
+// Encode appends the ids of text to dst, as BERT's uncased tokenizer without
+// [CLS] and [SEP] around: [MASK] and [UNK] written in the text become those
+// tokens, other special tokens do not. Bytes that are not UTF-8 are left out.
+func (t *Tokenizer) Encode(dst []int32, text string) []int32 {
+	w := t.workers.Get().(*worker)
+	dst = w.encode(dst, text)
+	t.workers.Put(w)
+	return dst
+}
+
+// Raw text is cut into chunks before anything is normalized: runs of inWord
+// characters, and characters alone. Normalization reaches across no cut, so
+// the ids of a chunk depend on its bytes only, and most chunks need no more
+// than to be found in a table of those seen lately.
+
+// chunk is the bytes of a chunk that is short enough to be remembered, filled
+// up with zeros. Zeros change nothing: cleaning removes them from a text, and
+// the chunk of zeros alone, which is what an empty place of the table holds,
+// has no ids.
+type chunk [chunkBytes / 8]uint64
+
+// A place of the table, known, is a cache line.
+const (
+	chunkBytes = 32
+	chunkIDs   = 7
+)
+
+type known struct {
+	chunk chunk
+	ids   [chunkIDs]int32
+	n     int32
+}
+
+// knownBits sets the size of a worker's table: 2^13 places, 512 KiB.
+const knownBits = 13
+
+// worker encodes for one goroutine at a time.
+type worker struct {
+	t     *Tokenizer
+	known [1 << knownBits]known
+	norm  normalizer
+}
+
+// place is where in the table a chunk belongs.
+func (c *chunk) place() uint64 {
+	h := c[0] ^ bits.RotateLeft64(c[1], 23) ^ bits.RotateLeft64(c[2], 37) ^ bits.RotateLeft64(c[3], 53)
+	h *= 0x9e3779b97f4a7c15
+	return (h ^ h>>29) * 0x9e3779b97f4a7c15 >> (64 - knownBits)
+}
+
+func (w *worker) encode(dst []int32, text string) []int32 {
+	t := w.t
+	for i := 0; i < len(text); {
+		c := text[i]
+		if c < utf8.RuneSelf && asciiClass[c] != inWord {
+			if asciiClass[c] == space {
+				i++
+			} else if id, n := t.specialAt(text, i); n > 0 {
+				dst = append(dst, id)
+				i += n
+			} else {
+				dst = append(dst, t.ascii[c])
+				i++
+			}
+			continue
+		}
+
+		var key chunk
+		n := letters(&key, text, i)
+		if n == 0 || i+n < len(text) && goesOn(text[i+n]) {
+			start, end := nextChunk(text, i)
+			if start > i { // past spaces that are not ASCII
+				i = start
+				continue
+			}
+			n = end - i
+			if n > chunkBytes {
+				dst = w.appendChunk(dst, text[i:end])
+				i = end
+				continue
+			}
+			key = pack(text[i:end])
+		}
+		k := &w.known[key.place()]
+		switch {
+		case k.chunk != key:
+			dst = w.learn(dst, k, key, text[i:i+n])
+		case k.n == 1:
+			dst = append(dst, k.ids[0])
+		default:
+			dst = append(dst, k.ids[:k.n]...)
+		}
+		i += n
+		if i < len(text) && text[i] == ' ' {
+			i++
+		}
+	}
+	return dst
+}
+
+// goesOn reports whether a chunk of ASCII letters may go on with c: it is no
+// ASCII space or punctuation.
+func goesOn(c byte) bool { return c >= utf8.RuneSelf || asciiClass[c] == inWord }
+
+// letters packs the ASCII letters and digits that text has from i on. n, their
+// number, is 0 also where it cannot tell because there may be more of them
+// than a chunk holds or the text ends too soon.
+func letters(key *chunk, text string, i int) (n int) {
+	for w := range key {
+		if i+8 > len(text) {
+			return 0
+		}
+		x := load64(text, i)
+		others := notLetters(x)
+		if others == 0 {
+			key[w] = x
+			i += 8
+			n += 8
+			continue
+		}
+		more := bits.TrailingZeros64(others) &^ 7
+		key[w] = x & (1<<more - 1)
+		return n + more/8
+	}
+	return 0
+}
+
+// load64 reads eight bytes, the first the lowest. (The compiler makes one load
+// of it.)
+func load64(s string, i int) uint64 {
+	s = s[i : i+8]
+	return uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
+		uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
+}
+
+// notLetters returns the high bit of every byte of x that is no ASCII letter or
+// digit, other bits 0.
+func notLetters(x uint64) uint64 {
+	const ones, high = 0x0101010101010101, 0x8080808080808080
+	y := x &^ high
+	folded := y | 0x20*ones // A–Z to a–z; nothing else becomes a letter
+	// Adding 0x80-c sets a byte's high bit where it is c or more.
+	letter := (folded + (0x80-'a')*ones) &^ (folded + (0x80-'z'-1)*ones)
+	digit := (y + (0x80-'0')*ones) &^ (y + (0x80-'9'-1)*ones)
+	return ^(letter|digit)&high | x&high
+}
+
+// pack fills a chunk from up to chunkBytes bytes.
+func pack(text string) (key chunk) {
+	for i := 0; i < len(text); i++ {
+		key[i/8] |= uint64(text[i]) << (8 * (i % 8))
+	}
+	return key
+}
+
+// nextChunk finds the first chunk of text from i on; it is empty, at the end
+// of the text, where there is none.
+func nextChunk(text string, i int) (start, end int) {
+	for end = i; end < len(text); {
+		class, size := inWord, 1
+		if c := text[end]; c < utf8.RuneSelf {
+			class = asciiClass[c]
+		} else {
+			var r rune
+			r, size = utf8.DecodeRuneInString(text[end:])
+			class = classOf(r)
+		}
+		switch {
+		case class == inWord:
+			end += size
+		case end > i:
+			return i, end
+		case class == alone:
+			return i, end + size
+		default:
+			end += size
+			i = end
+		}
+	}
+	return i, end
+}
+
+// specialAt returns the special token that text has at i, and its length in
+// bytes; 0 where there is none.
+func (t *Tokenizer) specialAt(text string, i int) (id int32, n int) {
+	if text[i] != '[' {
+		return 0, 0
+	}
+	for _, s := range t.inText {
+		if strings.HasPrefix(text[i:], s.text) {
+			return s.id, len(s.text)
+		}
+	}
+	return 0, 0
+}
+
+// learn appends the ids of a chunk, whose bytes are text, and remembers them in
+// k, instead of what was there.
+func (w *worker) learn(dst []int32, k *known, key chunk, text string) []int32 {
+	before := len(dst)
+	dst = w.appendChunk(dst, text)
+	if n := len(dst) - before; n <= chunkIDs {
+		k.chunk, k.n = key, int32(n)
+		copy(k.ids[:], dst[before:])
+	}
+	return dst
+}
+
+// appendChunk appends the ids of a chunk, the long way.
+func (w *worker) appendChunk(dst []int32, text string) []int32 {
+	for word := range w.norm.words(text) {
+		dst = w.t.appendWord(dst, word)
+	}
+	return dst
+}
+
+// appendWord appends the tokens of a normalized word: from left to right the
+// longest that the vocabulary has, or [UNK] for all of it where one is missing.
+func (t *Tokenizer) appendWord(dst []int32, word []byte) []int32 {
+	before := len(dst)
+	if utf8.RuneCount(word) > maxWordChars {
+		return append(dst, t.special.Unk)
+	}
+	root := wordStart
+	for len(word) > 0 {
+		id, n := t.pieces.longest(root, word)
+		if n == 0 {
+			return append(dst[:before], t.special.Unk)
+		}
+		dst = append(dst, id)
+		word = word[n:]
+		root = wordInside
+	}
+	return dst
+}
