@@ -1,0 +1,85 @@
+package runner
+
+import (
+	"fmt"
+
+	"github.com/glmkit/glmkit/configs"
+	"github.com/glmkit/glmkit/runner/internal/torch"
+)
+
+// bert is the baseline: BERT as published (post-LayerNorm, exact GELU, token
+// types, a transform before the tied output; Devlin et al. 2019), trained here
+// by masked language modelling alone, without next-sentence prediction.
+type bert struct{ *model }
+
+const bertNormEps = 1e-12
+
+// bertWeights are named as in Hugging Face's BertForPreTraining, without its
+// next-sentence head.
+func bertWeights(c configs.Model) []weight {
+	h, v, p := int64(c.Hidden), int64(c.Vocab), int64(c.MaxPositions)
+	ws := []weight{
+		normal("bert.embeddings.word_embeddings.weight", initStd, v, h),
+		normal("bert.embeddings.position_embeddings.weight", initStd, p, h),
+		normal("bert.embeddings.token_type_embeddings.weight", initStd, 2, h),
+	}
+	ws = append(ws, layerNorm("bert.embeddings.LayerNorm", h)...)
+	for i := range c.Layers {
+		layer := fmt.Sprintf("bert.encoder.layer.%d.", i)
+		for _, name := range []string{"query", "key", "value"} {
+			ws = append(ws, linear(layer+"attention.self."+name, h, h, initStd)...)
+		}
+		ws = append(ws, linear(layer+"attention.output.dense", h, h, initStd)...)
+		ws = append(ws, layerNorm(layer+"attention.output.LayerNorm", h)...)
+		ws = append(ws, linear(layer+"intermediate.dense", 4*h, h, initStd)...)
+		ws = append(ws, linear(layer+"output.dense", h, 4*h, initStd)...)
+		ws = append(ws, layerNorm(layer+"output.LayerNorm", h)...)
+	}
+	ws = append(ws, linear("bert.pooler.dense", h, h, initStd)...)
+	ws = append(ws, zeros("cls.predictions.bias", v))
+	ws = append(ws, linear("cls.predictions.transform.dense", h, h, initStd)...)
+	return append(ws, layerNorm("cls.predictions.transform.LayerNorm", h)...)
+}
+
+func (t *bert) hidden(s *torch.Scope, b tensors) torch.Tensor {
+	c, drop := t.config, t.mode.dropout(t.config.Dropout)
+	norm := func(name string, x torch.Tensor) torch.Tensor {
+		return t.affine(name).norm(s, x, c.Hidden, bertNormEps)
+	}
+	x := s.Embedding(t.params.get("bert.embeddings.word_embeddings.weight"), b.input)
+	x = s.Add(x, s.Embedding(t.params.get("bert.embeddings.position_embeddings.weight"), b.position))
+	x = s.Add(x, s.Embedding(t.params.get("bert.embeddings.token_type_embeddings.weight"), b.block))
+	x = s.Dropout(norm("bert.embeddings.LayerNorm", x), drop)
+	mask := s.PaddingMask(b.used, b.length)
+	for i := range c.Layers {
+		layer := fmt.Sprintf("bert.encoder.layer.%d.", i)
+		part := func(name string) torch.Tensor {
+			return heads(s, t.affine(layer+"attention.self."+name).apply(s, x), b, c.Heads, c.Hidden)
+		}
+		a := s.Attention(part("query"), part("key"), part("value"), mask, t.mode.dropout(c.AttentionDropout), t.mode.fused)
+		a = t.affine(layer+"attention.output.dense").apply(s, join(s, a, b, c.Hidden))
+		x = norm(layer+"attention.output.LayerNorm", s.Add(x, s.Dropout(a, drop)))
+		f := s.GELU(t.affine(layer+"intermediate.dense").apply(s, x), false)
+		f = t.affine(layer+"output.dense").apply(s, f)
+		x = norm(layer+"output.LayerNorm", s.Add(x, s.Dropout(f, drop)))
+	}
+	return x
+}
+
+// vocabulary is the masked-language-model head, tied to the word embeddings.
+func (t *bert) vocabulary(s *torch.Scope, rows, only torch.Tensor) torch.Tensor {
+	x := s.GELU(t.affine("cls.predictions.transform.dense").apply(s, rows), false)
+	x = t.affine("cls.predictions.transform.LayerNorm").norm(s, x, t.config.Hidden, bertNormEps)
+	w, bias := t.params.get("bert.embeddings.word_embeddings.weight"), t.params.get("cls.predictions.bias")
+	if only.Defined() {
+		w, bias = s.Rows(w, only), s.Rows(bias, only)
+	}
+	return s.Linear(x, w, bias)
+}
+
+// pooled is BERT's pooler over [CLS], with dropout while training.
+func (t *bert) pooled(s *torch.Scope, hidden torch.Tensor) torch.Tensor {
+	x := firstToken(s, hidden, t.config.Hidden)
+	x = s.Tanh(t.affine("bert.pooler.dense").apply(s, x))
+	return s.Dropout(x, t.mode.dropout(t.config.Dropout))
+}

@@ -1,0 +1,300 @@
+package runner
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/google/renameio/v2"
+
+	"github.com/glmkit/glmkit/configs"
+	"github.com/glmkit/glmkit/corpus"
+	"github.com/glmkit/glmkit/runner/internal/torch"
+)
+
+// A checkpoint is a directory: weights and optimizer as safetensors, the
+// trainer's state, the resolved configuration, the vocabulary, and last a
+// manifest with the sha256 of each. It is written under a temporary name,
+// synced and renamed, so that a name of this form is always whole.
+const (
+	modelFile     = "model.safetensors"
+	optimizerFile = "optimizer.safetensors"
+	stateFile     = "state.json"
+	configFile    = "config.yaml"
+	vocabFile     = "vocab.txt"
+	manifestFile  = "manifest.json"
+
+	checkpointsDir = "checkpoints"
+	latestFile     = "latest"
+
+	checkpointFormat = 1
+)
+
+// State is what a run needs beside its weights to go on exactly. Everything
+// random is keyed by the seed and the step, so no generator is stored.
+type State struct {
+	Format     int           `json:"format"`
+	Kind       string        `json:"kind"` // pretrain or finetune
+	Task       string        `json:"task,omitempty"`
+	Seed       uint64        `json:"seed"`
+	Step       int           `json:"step"`
+	TotalSteps int           `json:"total_steps"`
+	Updates    int64         `json:"updates"` // steps that changed the weights
+	Skipped    int           `json:"skipped"` // steps left out because the gradient was not finite
+	Tokens     int64         `json:"tokens"`  // read by the model, padding left out
+	Model      configs.Model `json:"model"`
+	Classifier int           `json:"classifier,omitempty"` // outputs of the head, if any
+	Tokenizer  string        `json:"tokenizer"`            // sha256 of the vocabulary
+	Data       string        `json:"data"`                 // identity of the training data
+	Pretrained string        `json:"pretrained,omitempty"` // sha256 of the weights finetuned from
+	// PretrainedTokens is what the weights finetuned from had read.
+	PretrainedTokens int64 `json:"pretrained_tokens,omitempty"`
+}
+
+// manifest names a checkpoint's files with their sha256 in hex.
+type manifest struct {
+	Format int               `json:"format"`
+	Files  map[string]string `json:"files"`
+}
+
+// checkpointName orders as text as it does by step.
+func checkpointName(step int) string { return fmt.Sprintf("step-%09d", step) }
+
+// saveCheckpoint writes the checkpoint of a step into a run's directory, makes
+// it the latest, and deletes all but the newest keep.
+func saveCheckpoint(run string, m *model, o *optimizer, st State, config, vocab []byte, keep int) error {
+	dir := filepath.Join(run, checkpointsDir)
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		return err
+	}
+	name := checkpointName(st.Step)
+	temporary, err := os.MkdirTemp(dir, ".unfinished-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(temporary)
+	if err := writeCheckpoint(temporary, m, o, st, config, vocab); err != nil {
+		return fmt.Errorf("writing checkpoint %s: %w", name, err)
+	}
+	final := filepath.Join(dir, name)
+	// The same step again happens when a run was killed between this rename
+	// and the next line; its bytes are the same.
+	if err := os.RemoveAll(final); err != nil {
+		return err
+	}
+	if err := os.Rename(temporary, final); err != nil {
+		return err
+	}
+	if err := syncDir(dir); err != nil {
+		return err
+	}
+	if err := renameio.WriteFile(filepath.Join(run, latestFile), []byte(name+"\n"), 0o666); err != nil {
+		return err
+	}
+	return prune(dir, name, keep)
+}
+
+func writeCheckpoint(dir string, m *model, o *optimizer, st State, config, vocab []byte) error {
+	st.Format, st.Model = checkpointFormat, m.config
+	state, err := json.MarshalIndent(st, "", "  ")
+	if err != nil {
+		return err
+	}
+	files := map[string]func(path string) error{
+		modelFile: func(p string) error { return writeTensors(p, named(m.params, "", m.params.tensors)) },
+		optimizerFile: func(p string) error {
+			return writeTensors(p, append(named(m.params, "m.", o.m), named(m.params, "v.", o.v)...))
+		},
+		stateFile:  func(p string) error { return writeSynced(p, append(state, '\n')) },
+		configFile: func(p string) error { return writeSynced(p, config) },
+		vocabFile:  func(p string) error { return writeSynced(p, vocab) },
+	}
+	man := manifest{Format: checkpointFormat, Files: make(map[string]string)}
+	for name, write := range files {
+		path := filepath.Join(dir, name)
+		if err := write(path); err != nil {
+			return err
+		}
+		if man.Files[name], err = hashFile(path); err != nil {
+			return err
+		}
+	}
+	text, err := json.MarshalIndent(man, "", "  ")
+	if err != nil {
+		return err
+	}
+	if err := writeSynced(filepath.Join(dir, manifestFile), append(text, '\n')); err != nil {
+		return err
+	}
+	return syncDir(dir)
+}
+
+// prune deletes old checkpoints and what killed runs left half written.
+func prune(dir, latest string, keep int) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	var names []string
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), ".unfinished-") {
+			if err := os.RemoveAll(filepath.Join(dir, e.Name())); err != nil {
+				return err
+			}
+		} else if strings.HasPrefix(e.Name(), "step-") && e.Name() <= latest {
+			names = append(names, e.Name())
+		}
+	}
+	slices.Sort(names)
+	for len(names) > max(1, keep) {
+		if err := os.RemoveAll(filepath.Join(dir, names[0])); err != nil {
+			return err
+		}
+		names = names[1:]
+	}
+	return nil
+}
+
+// latestCheckpoint returns the directory of a run's newest checkpoint; ok is
+// false when the run has none yet.
+func latestCheckpoint(run string) (dir string, ok bool, err error) {
+	text, err := os.ReadFile(filepath.Join(run, latestFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", false, nil
+	}
+	if err != nil {
+		return "", false, err
+	}
+	return filepath.Join(run, checkpointsDir, strings.TrimSpace(string(text))), true, nil
+}
+
+// findCheckpoint accepts a checkpoint's directory or a run's, whose newest
+// checkpoint it takes.
+func findCheckpoint(path string) (string, error) {
+	if _, err := os.Stat(filepath.Join(path, manifestFile)); err == nil {
+		if _, err := os.Stat(filepath.Join(path, modelFile)); err == nil {
+			return path, nil
+		}
+	}
+	dir, ok, err := latestCheckpoint(path)
+	if err != nil {
+		return "", err
+	}
+	if !ok {
+		if _, err := os.Stat(path); err != nil {
+			return "", &corpus.DataError{Path: path, Err: errors.New("no such checkpoint or run"), Hint: "give the directory that `glmkit train --out` wrote"}
+		}
+		return "", &corpus.DataError{Path: path, Err: errors.New("holds no checkpoint"), Hint: "give the directory that `glmkit train --out` wrote"}
+	}
+	return dir, nil
+}
+
+// readState verifies a checkpoint against its manifest and returns its state
+// and the sha256 of its weights.
+func readState(dir string) (st State, weights string, err error) {
+	bad := func(name string, err error) error {
+		return &corpus.DataError{Path: filepath.Join(dir, name), Err: err, Hint: "the checkpoint is damaged; use an earlier one of the same run"}
+	}
+	var man manifest
+	text, err := os.ReadFile(filepath.Join(dir, manifestFile))
+	if err != nil {
+		return st, "", bad(manifestFile, err)
+	}
+	if err := json.Unmarshal(text, &man); err != nil {
+		return st, "", bad(manifestFile, err)
+	}
+	for name, want := range man.Files {
+		if name != filepath.Base(name) {
+			return st, "", bad(manifestFile, fmt.Errorf("names a file outside the checkpoint: %q", name))
+		}
+		got, err := hashFile(filepath.Join(dir, name))
+		if err != nil {
+			return st, "", bad(name, err)
+		}
+		if got != want {
+			return st, "", bad(name, errors.New("its sha256 is not the manifest's"))
+		}
+	}
+	if text, err = os.ReadFile(filepath.Join(dir, stateFile)); err != nil {
+		return st, "", bad(stateFile, err)
+	}
+	if err := json.Unmarshal(text, &st); err != nil {
+		return st, "", bad(stateFile, err)
+	}
+	if st.Format != checkpointFormat {
+		return st, "", &corpus.DataError{Path: dir, Err: fmt.Errorf("checkpoint format %d, this glmkit reads %d", st.Format, checkpointFormat), Hint: "the glmkit that wrote it"}
+	}
+	return st, man.Files[modelFile], nil
+}
+
+// loadModel makes the model of a checkpoint on a device.
+func loadModel(dir string, device torch.Device) (*model, State, string, error) {
+	st, weights, err := readState(dir)
+	if err != nil {
+		return nil, st, "", err
+	}
+	m, err := newModel(st.Model, device)
+	if err != nil {
+		return nil, st, "", err
+	}
+	if st.Classifier > 0 {
+		err = m.addClassifier(st.Classifier, 0)
+	}
+	if err == nil {
+		err = readTensors(filepath.Join(dir, modelFile), named(m.params, "", m.params.tensors))
+	}
+	if err != nil {
+		m.close()
+		return nil, st, "", err
+	}
+	return m, st, weights, nil
+}
+
+// loadOptimizer restores the moments of a checkpoint.
+func loadOptimizer(dir string, m *model, o *optimizer) error {
+	return readTensors(filepath.Join(dir, optimizerFile), append(named(m.params, "m.", o.m), named(m.params, "v.", o.v)...))
+}
+
+func hashFile(path string) (string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	h := sha256.New()
+	if _, err := io.Copy(h, f); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
+}
+
+func writeSynced(path string, data []byte) error {
+	f, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	if _, err = f.Write(data); err == nil {
+		err = f.Sync()
+	}
+	if e := f.Close(); err == nil {
+		err = e
+	}
+	return err
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Sync()
+}

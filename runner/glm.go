@@ -1,0 +1,85 @@
+package runner
+
+import (
+	"fmt"
+
+	"github.com/glmkit/glmkit/configs"
+	"github.com/glmkit/glmkit/runner/internal/torch"
+)
+
+// glm is the Transformer of GLM: pre-LayerNorm, GELU by its tanh approximation,
+// two learned position tables, one tied output layer (GLM repository,
+// GPT2ParallelTransformer; paper section 2.3).
+type glm struct{ *model }
+
+const glmNormEps = 1e-5
+
+// glmWeights are named and ordered as in the released checkpoints. Both
+// position tables have one row more than the longest sequence.
+func glmWeights(c configs.Model) []weight {
+	h, v, p := int64(c.Hidden), int64(c.Vocab), int64(c.MaxPositions)
+	ws := []weight{
+		normal("word_embeddings.weight", initStd, v, h),
+		normal("transformer.position_embeddings.weight", initStd, p+1, h),
+		normal("transformer.block_position_embeddings.weight", initStd, p+1, h),
+	}
+	residual := residualStd(c.Layers)
+	for i := range c.Layers {
+		layer := fmt.Sprintf("transformer.layers.%d.", i)
+		ws = append(ws, layerNorm(layer+"input_layernorm", h)...)
+		ws = append(ws, linear(layer+"attention.query_key_value", 3*h, h, initStd)...)
+		ws = append(ws, linear(layer+"attention.dense", h, h, residual)...)
+		ws = append(ws, layerNorm(layer+"post_attention_layernorm", h)...)
+		ws = append(ws, linear(layer+"mlp.dense_h_to_4h", 4*h, h, initStd)...)
+		ws = append(ws, linear(layer+"mlp.dense_4h_to_h", h, 4*h, residual)...)
+	}
+	return append(ws, layerNorm("transformer.final_layernorm", h)...)
+}
+
+func (g *glm) hidden(s *torch.Scope, b tensors) torch.Tensor {
+	c, drop := g.config, g.mode.dropout(g.config.Dropout)
+	x := s.Embedding(g.params.get("word_embeddings.weight"), b.input)
+	x = s.Add(x, s.Embedding(g.params.get("transformer.position_embeddings.weight"), b.position))
+	x = s.Add(x, s.Embedding(g.params.get("transformer.block_position_embeddings.weight"), b.block))
+	x = s.Dropout(x, drop)
+	mask := s.GLMMask(b.sep, b.length)
+	for i := range c.Layers {
+		layer := fmt.Sprintf("transformer.layers.%d.", i)
+		a := g.attention(s, layer, g.affine(layer+"input_layernorm").norm(s, x, c.Hidden, glmNormEps), mask, b)
+		x = s.Add(x, s.Dropout(a, drop))
+		f := g.affine(layer+"post_attention_layernorm").norm(s, x, c.Hidden, glmNormEps)
+		f = s.GELU(g.affine(layer+"mlp.dense_h_to_4h").apply(s, f), true)
+		f = g.affine(layer+"mlp.dense_4h_to_h").apply(s, f)
+		x = s.Add(x, s.Dropout(f, drop))
+	}
+	return g.affine("transformer.final_layernorm").norm(s, x, c.Hidden, glmNormEps)
+}
+
+func (g *glm) attention(s *torch.Scope, layer string, x, mask torch.Tensor, b tensors) torch.Tensor {
+	c := g.config
+	h := int64(c.Hidden)
+	qkv := g.affine(layer+"attention.query_key_value").apply(s, x)
+	part := func(i int64) torch.Tensor {
+		return heads(s, s.Narrow(qkv, 2, i*h, h), b, c.Heads, c.Hidden)
+	}
+	a := s.Attention(part(0), part(1), part(2), mask, g.mode.dropout(c.AttentionDropout), g.mode.fused)
+	return g.affine(layer+"attention.dense").apply(s, join(s, a, b, c.Hidden))
+}
+
+// vocabulary is tied to the word embeddings, without bias.
+func (g *glm) vocabulary(s *torch.Scope, rows, only torch.Tensor) torch.Tensor {
+	w := g.params.get("word_embeddings.weight")
+	if only.Defined() {
+		w = s.Rows(w, only)
+	}
+	return s.Linear(rows, w, torch.Tensor{})
+}
+
+// pooled is the hidden state of the first token ([CLS]).
+func (g *glm) pooled(s *torch.Scope, hidden torch.Tensor) torch.Tensor {
+	return firstToken(s, hidden, g.config.Hidden)
+}
+
+func firstToken(s *torch.Scope, hidden torch.Tensor, size int) torch.Tensor {
+	return s.Reshape(s.Narrow(hidden, 1, 0, 1), -1, int64(size))
+}

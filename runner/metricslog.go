@@ -1,0 +1,109 @@
+package runner
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/google/renameio/v2"
+)
+
+const metricsFile = "metrics.jsonl"
+
+// metricsLine is one line of metrics.jsonl.
+type metricsLine struct {
+	Step       int      `json:"step"`
+	Loss       float64  `json:"loss"`
+	GradNorm   float64  `json:"grad_norm"`
+	LR         float64  `json:"lr"`
+	Tokens     int64    `json:"tokens"`
+	TokensPerS float64  `json:"tokens_per_s"`
+	Valid      *float64 `json:"valid_loss,omitempty"`
+	Seconds    float64  `json:"seconds"` // of training up to here, over all its runs
+}
+
+// metricsLog appends to metrics.jsonl in a run's directory. Losses are means
+// since the line before.
+type metricsLog struct {
+	file    *os.File
+	start   time.Time
+	before  float64 // seconds of earlier runs
+	losses  float64
+	count   int
+	seconds float64
+}
+
+// openMetrics opens the log of a run that goes on after step: lines beyond it,
+// which a killed run may have left, are dropped, because the steps are done
+// again.
+func openMetrics(dir string, step int) (*metricsLog, error) {
+	path := filepath.Join(dir, metricsFile)
+	old, err := os.ReadFile(path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	l := &metricsLog{start: time.Now()}
+	var keep bytes.Buffer
+	lines := bufio.NewScanner(bytes.NewReader(old))
+	for lines.Scan() {
+		var line metricsLine
+		if json.Unmarshal(lines.Bytes(), &line) != nil || line.Step > step {
+			break
+		}
+		l.before = line.Seconds
+		keep.Write(lines.Bytes())
+		keep.WriteByte('\n')
+	}
+	if err := lines.Err(); err != nil {
+		return nil, err
+	}
+	if err := renameio.WriteFile(path, keep.Bytes(), 0o666); err != nil {
+		return nil, err
+	}
+	l.file, err = os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0o666)
+	return l, err
+}
+
+// write takes a step into account and, when line is set, appends a line.
+func (l *metricsLog) write(info StepInfo, line bool) error {
+	l.losses += info.Loss
+	l.count++
+	if !line && !info.HasValid {
+		return nil
+	}
+	l.seconds = l.before + time.Since(l.start).Seconds()
+	out := metricsLine{Step: info.Step, Loss: l.losses / float64(l.count), GradNorm: info.GradNorm, LR: info.LR,
+		Tokens: info.Tokens, TokensPerS: info.TokensPerS, Seconds: l.seconds}
+	if info.HasValid {
+		out.Valid = &info.Valid
+	}
+	l.losses, l.count = 0, 0
+	text, err := json.Marshal(out)
+	if err != nil {
+		// A loss that is not finite has no JSON; the step is counted as skipped.
+		return nil
+	}
+	_, err = l.file.Write(append(text, '\n'))
+	return err
+}
+
+func (l *metricsLog) close() error { return l.file.Close() }
+
+// trainSeconds is how long a run has trained, from its log; 0 when unknown.
+func trainSeconds(dir string) float64 {
+	data, err := os.ReadFile(filepath.Join(dir, metricsFile))
+	if err != nil {
+		return 0
+	}
+	data = bytes.TrimSpace(data)
+	var line metricsLine
+	if json.Unmarshal(data[bytes.LastIndexByte(data, '\n')+1:], &line) != nil {
+		return 0
+	}
+	return line.Seconds
+}

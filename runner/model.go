@@ -1,0 +1,97 @@
+package runner
+
+import (
+	"github.com/glmkit/glmkit/configs"
+	"github.com/glmkit/glmkit/runner/internal/torch"
+)
+
+// network is what the trainer and the evaluator need of an architecture.
+type network interface {
+	// hidden runs the encoder and returns [B, T, hidden].
+	hidden(s *torch.Scope, b tensors) torch.Tensor
+	// vocabulary returns logits [N, V] of hidden rows [N, hidden]; with only
+	// token ids of interest, [N, len(only)].
+	vocabulary(s *torch.Scope, rows torch.Tensor, only torch.Tensor) torch.Tensor
+	// pooled returns one vector [B, hidden] per sequence of hidden states.
+	pooled(s *torch.Scope, hidden torch.Tensor) torch.Tensor
+}
+
+// model is a network with its weights.
+type model struct {
+	network
+	config configs.Model
+	params *parameters
+	device torch.Device
+	mode   *mode
+}
+
+// mode is what differs between training and evaluation, and what can be forced
+// for comparison.
+type mode struct {
+	training bool
+	// fused takes libtorch's attention kernel instead of plain operations.
+	fused bool
+}
+
+// dropout returns p while training, else 0.
+func (m *mode) dropout(p float64) float64 {
+	if m.training {
+		return p
+	}
+	return 0
+}
+
+// newModel makes a model with all weights zero: draw or load them next.
+func newModel(c configs.Model, device torch.Device) (*model, error) {
+	ws, err := declare(c)
+	if err != nil {
+		return nil, err
+	}
+	p, err := newParameters(ws, device)
+	if err != nil {
+		p.close()
+		return nil, err
+	}
+	m := &model{config: c, params: p, device: device, mode: &mode{fused: torch.FusedAttention()}}
+	if c.Architecture == "bert" {
+		m.network = &bert{m}
+	} else {
+		m.network = &glm{m}
+	}
+	return m, nil
+}
+
+func (m *model) close() { m.params.close() }
+
+// addClassifier gives a model the linear head that scores pooled vectors
+// (name of Hugging Face's BertForSequenceClassification).
+func (m *model) addClassifier(outputs int, seed uint64) error {
+	from := len(m.params.weights)
+	for _, w := range linear("classifier", int64(outputs), int64(m.config.Hidden), initStd) {
+		m.params.add(w)
+	}
+	return m.params.draw(seed, from)
+}
+
+// affine is the weight and bias of a projection or a LayerNorm.
+type affine struct{ w, b torch.Tensor }
+
+func (m *model) affine(name string) affine {
+	return affine{m.params.get(name + ".weight"), m.params.get(name + ".bias")}
+}
+
+func (a affine) apply(s *torch.Scope, x torch.Tensor) torch.Tensor { return s.Linear(x, a.w, a.b) }
+
+func (a affine) norm(s *torch.Scope, x torch.Tensor, hidden int, eps float64) torch.Tensor {
+	return s.LayerNorm(x, a.w, a.b, int64(hidden), eps)
+}
+
+// heads splits [B, T, hidden] into [B, heads, T, hidden/heads].
+func heads(s *torch.Scope, x torch.Tensor, b tensors, n, hidden int) torch.Tensor {
+	return s.Transpose(s.Reshape(x, b.size, b.length, int64(n), int64(hidden/n)), 1, 2)
+}
+
+// join undoes heads.
+func join(s *torch.Scope, x torch.Tensor, b tensors, hidden int) torch.Tensor {
+	return s.Reshape(s.Transpose(x, 1, 2), b.size, b.length, int64(hidden))
+}
