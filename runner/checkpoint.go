@@ -55,8 +55,9 @@ type State struct {
 	Tokenizer  string        `json:"tokenizer"`            // sha256 of the vocabulary
 	Data       string        `json:"data"`                 // identity of the training data
 	Pretrained string        `json:"pretrained,omitempty"` // sha256 of the weights finetuned from
-	// PretrainedTokens is what the weights finetuned from had read.
+	// PretrainedTokens and PretrainedSteps are those of the weights finetuned from.
 	PretrainedTokens int64 `json:"pretrained_tokens,omitempty"`
+	PretrainedSteps  int   `json:"pretrained_steps,omitempty"`
 }
 
 // manifest names a checkpoint's files with their sha256 in hex.

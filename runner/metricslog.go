@@ -93,17 +93,3 @@ func (l *metricsLog) write(info StepInfo, line bool) error {
 }
 
 func (l *metricsLog) close() error { return l.file.Close() }
-
-// trainSeconds is how long a run has trained, from its log; 0 when unknown.
-func trainSeconds(dir string) float64 {
-	data, err := os.ReadFile(filepath.Join(dir, metricsFile))
-	if err != nil {
-		return 0
-	}
-	data = bytes.TrimSpace(data)
-	var line metricsLine
-	if json.Unmarshal(data[bytes.LastIndexByte(data, '\n')+1:], &line) != nil {
-		return 0
-	}
-	return line.Seconds
-}

@@ -1,0 +1,66 @@
+package main
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/glmkit/glmkit/corpus"
+)
+
+type evalOptions struct {
+	runs                       []string
+	prepared, split, out, name string
+	deviceFlags
+}
+
+func newEval(s streams) *cobra.Command {
+	var o evalOptions
+	cmd := &cobra.Command{
+		Use:   "eval RUN...",
+		Short: "Answer a task's examples with finetuned models and score them",
+		Long: `Answer a task's examples with finetuned models and score them by the official
+metrics on the scale 0-100. RUN is a directory that "glmkit train finetune"
+wrote: all runs below it are evaluated.
+
+Every run yields one result file in --out and its predictions beside it, an
+example a line with text, scores and gold. A result that is there already is
+not computed again unless its model or data changed.`,
+		Example: `  glmkit eval finetuned/glm --tasks tasks/glm --out results
+  glmkit eval finetuned/glm/CB/seed-1 --tasks tasks/glm --split val --out results`,
+		Args: cobra.MinimumNArgs(1),
+	}
+	o.add(cmd)
+	cmd.Flags().StringVar(&o.prepared, "tasks", "", "`directory` that prepare task wrote")
+	cmd.Flags().StringVar(&o.split, "split", "val", "split to answer")
+	cmd.Flags().StringVar(&o.out, "out", "", "`directory` of the result files")
+	cmd.Flags().StringVar(&o.name, "name", "", "the model's name in tables (default: GLM or BERT)")
+	cmd.MarkFlagRequired("tasks")
+	cmd.MarkFlagRequired("out")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		o.runs = args
+		return evaluate(cmd.Context(), s, o)
+	}
+	return cmd
+}
+
+func fileExists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+func noTasks(dir, split string) error {
+	return &corpus.DataError{Path: dir, Err: errors.New("holds no task with a " + split + " split"), Hint: "glmkit prepare task all --out " + dir}
+}
+
+// splitFile is where prepare task put a split.
+func splitFile(dir, task, split string) string { return filepath.Join(dir, task, split+".arrow") }
+
+func noRuns(path string, err error) error {
+	if err == nil {
+		err = errors.New("holds no run")
+	}
+	return &corpus.DataError{Path: path, Err: err, Hint: "the directory given to glmkit train finetune as --out"}
+}

@@ -1,0 +1,169 @@
+package main
+
+import (
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/glmkit/glmkit/configs"
+	"github.com/glmkit/glmkit/tasks"
+)
+
+func newTrain(s streams) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "train",
+		Short: "Pretrain on a prepared corpus, or finetune on prepared tasks",
+	}
+	cmd.AddCommand(newPretrain(s), newFinetune(s))
+	return cmd
+}
+
+// deviceFlags say what a command computes on.
+type deviceFlags struct {
+	device  string
+	threads int
+}
+
+func (d *deviceFlags) add(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&d.device, "device", "auto", "auto, cpu, cuda or cuda:N")
+	cmd.Flags().IntVar(&d.threads, "threads", 0, "threads of CPU operations (0: all cores)")
+}
+
+type pretrainOptions struct {
+	config           *configs.Config
+	data, valid, out string
+	deviceFlags
+}
+
+func newPretrain(s streams) *cobra.Command {
+	var o pretrainOptions
+	cmd := &cobra.Command{
+		Use:   "pretrain",
+		Short: "Train a GLM or a BERT on a corpus that prepare corpus wrote",
+		Long: `Train a GLM by blank infilling, or a BERT by masked language modelling, on a
+corpus that "glmkit prepare corpus" wrote. model.architecture in the
+configuration says which.
+
+The run's directory holds config.yaml (resolved), metrics.jsonl and the
+checkpoints. The same command again continues from the newest one, to the same
+bytes as if it had never stopped. Ctrl-C saves first and exits with 130; a
+second one exits at once.`,
+		Example: `  glmkit train pretrain --config glm-small --data corpus/ --out runs/glm
+  glmkit train pretrain --config bert-small --data corpus/ --out runs/bert --set train.steps=2000`,
+		Args: cobra.NoArgs,
+	}
+	load := addConfigFlags(cmd, "glm-small")
+	o.add(cmd)
+	cmd.Flags().StringVar(&o.data, "data", "", "`directory` that prepare corpus wrote")
+	cmd.Flags().StringVar(&o.valid, "valid", "", "a second one, held out, for the validation loss")
+	cmd.Flags().StringVar(&o.out, "out", "", "`directory` of the run")
+	cmd.MarkFlagRequired("data")
+	cmd.MarkFlagRequired("out")
+	cmd.RunE = func(cmd *cobra.Command, args []string) (err error) {
+		if o.config, err = load(); err != nil {
+			return err
+		}
+		return pretrain(cmd.Context(), s, o)
+	}
+	return cmd
+}
+
+type finetuneOptions struct {
+	config              *configs.Config
+	from, prepared, out string
+	tasks               []string
+	seeds               []uint64
+	deviceFlags
+}
+
+// runDir is where the run of a task and seed lives.
+func (o finetuneOptions) runDir(task string, seed uint64) string {
+	return filepath.Join(o.out, task, "seed-"+strconv.FormatUint(seed, 10))
+}
+
+func newFinetune(s streams) *cobra.Command {
+	var o finetuneOptions
+	var taskNames, seeds []string
+	cmd := &cobra.Command{
+		Use:   "finetune",
+		Short: "Finetune a pretrained model on tasks that prepare task wrote",
+		Long: `Finetune a pretrained model on tasks that "glmkit prepare task" wrote: GLM on
+their cloze form, BERT on their classification form. Every task and seed is a
+run of its own under --out, as TASK/seed-N. The same command again skips what
+is finished and continues what is not.
+
+--from is a run of "glmkit train pretrain" or one of its checkpoints, or a
+checkpoint of the GLM repository (then --config names its shape).`,
+		Example: `  glmkit train finetune --from runs/glm --tasks tasks/glm --out finetuned/glm
+  glmkit train finetune --from runs/glm --tasks tasks/glm --task CB,COPA --seeds 1,2,3 --out finetuned/glm`,
+		Args: cobra.NoArgs,
+	}
+	load := addConfigFlags(cmd, "glm-small")
+	o.add(cmd)
+	cmd.Flags().StringVar(&o.from, "from", "", "pretrained `run` or checkpoint")
+	cmd.Flags().StringVar(&o.prepared, "tasks", "", "`directory` that prepare task wrote")
+	cmd.Flags().StringSliceVar(&taskNames, "task", []string{"all"}, "tasks to train, separated by commas")
+	cmd.Flags().StringSliceVar(&seeds, "seeds", []string{"1"}, "seeds, separated by commas")
+	cmd.Flags().StringVar(&o.out, "out", "", "`directory` of the runs")
+	for _, name := range []string{"from", "tasks", "out"} {
+		cmd.MarkFlagRequired(name)
+	}
+	cmd.RegisterFlagCompletionFunc("task", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+		return tasks.Names(), cobra.ShellCompDirectiveNoFileComp
+	})
+	cmd.RunE = func(cmd *cobra.Command, args []string) (err error) {
+		if o.config, err = load(); err != nil {
+			return err
+		}
+		if o.tasks, err = chosenTasks(taskNames); err != nil {
+			return err
+		}
+		for _, text := range seeds {
+			seed, err := strconv.ParseUint(strings.TrimSpace(text), 10, 64)
+			if err != nil {
+				return &configs.Error{Field: "--seeds", Msg: strconv.Quote(text) + " is not a seed", Hint: "whole numbers from 0, as in --seeds 1,2,3"}
+			}
+			o.seeds = append(o.seeds, seed)
+		}
+		return finetune(cmd.Context(), s, o)
+	}
+	return cmd
+}
+
+// chosenTasks resolves names, "all" among them, to the tasks' own.
+func chosenTasks(names []string) ([]string, error) {
+	var out []string
+	for _, name := range names {
+		if strings.EqualFold(name, "all") {
+			return nil, nil
+		}
+		task, err := tasks.Get(strings.TrimSpace(name))
+		if err != nil {
+			return nil, err
+		}
+		if !slices.Contains(out, task.Name) {
+			out = append(out, task.Name)
+		}
+	}
+	return out, nil
+}
+
+// preparedTasks are the tasks to work on: those asked for, or all that the
+// directory holds.
+func preparedTasks(dir, split string, asked []string) ([]string, error) {
+	found := asked
+	if len(found) == 0 {
+		for _, name := range tasks.Names() {
+			if fileExists(filepath.Join(dir, name, split+".arrow")) {
+				found = append(found, name)
+			}
+		}
+	}
+	if len(found) == 0 {
+		return nil, noTasks(dir, split)
+	}
+	return found, nil
+}

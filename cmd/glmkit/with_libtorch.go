@@ -1,0 +1,184 @@
+//go:build cgo
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/glmkit/glmkit/reports"
+	"github.com/glmkit/glmkit/runner"
+	"github.com/glmkit/glmkit/tasks"
+)
+
+// exitForm gives an error of the runner the type that classify knows.
+func exitForm(err error) error {
+	var device *runner.DeviceError
+	if errors.As(err, &device) {
+		return &deviceError{msg: device.Msg, hint: device.Hint}
+	}
+	return err
+}
+
+// watch shows a run's steps as progress.
+func watch(s streams, what string) (observe func(runner.StepInfo), done func()) {
+	p := newProgress(s.err, what, "steps")
+	return func(i runner.StepInfo) {
+		note := fmt.Sprintf("loss %.3f, lr %.2g, %s tok/s", i.Loss, i.LR, thousands(i.TokensPerS))
+		if i.HasValid {
+			note += fmt.Sprintf(", validation loss %.3f", i.Valid)
+		}
+		p.report(int64(i.Step), int64(i.Total), note)
+	}, p.done
+}
+
+func thousands(x float64) string {
+	if x >= 1000 {
+		return fmt.Sprintf("%.1fk", x/1000)
+	}
+	return fmt.Sprintf("%.0f", x)
+}
+
+func pretrain(ctx context.Context, s streams, o pretrainOptions) error {
+	observe, done := watch(s, "pretrain "+o.config.Model.Architecture)
+	start := time.Now()
+	st, err := runner.Pretrain(ctx, o.config, o.data, o.valid, runner.Options{Out: o.out, Device: o.device, Threads: o.threads, Observe: observe})
+	done()
+	if err != nil {
+		return exitForm(err)
+	}
+	parameters, err := runner.CountParameters(st.Model)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(s.out, "%s: %s of %.2f M parameters, %d steps, %.2f M tokens, %s\n", o.out,
+		strings.ToUpper(st.Model.Architecture), float64(parameters)/1e6, st.Step, float64(st.Tokens)/1e6, time.Since(start).Round(time.Second))
+	return err
+}
+
+func finetune(ctx context.Context, s streams, o finetuneOptions) error {
+	names, err := preparedTasks(o.prepared, "train", o.tasks)
+	if err != nil {
+		return err
+	}
+	cells, number := len(names)*len(o.seeds), 0
+	for _, name := range names {
+		for _, seed := range o.seeds {
+			number++
+			out := o.runDir(name, seed)
+			observe, done := watch(s, fmt.Sprintf("finetune %d/%d %s seed %d", number, cells, name, seed))
+			st, err := runner.Finetune(ctx, o.config, o.from, splitFile(o.prepared, name, "train"), seed,
+				runner.Options{Out: out, Device: o.device, Threads: o.threads, Observe: observe})
+			done()
+			if err != nil {
+				return exitForm(err)
+			}
+			fmt.Fprintf(s.out, "%s: %d steps\n", out, st.Step)
+		}
+	}
+	return nil
+}
+
+func evaluate(ctx context.Context, s streams, o evalOptions) error {
+	runs, err := findRuns(o.runs)
+	if err != nil {
+		return err
+	}
+	for n, run := range runs {
+		task, err := runner.TaskOf(run)
+		if err != nil {
+			return err
+		}
+		p := newProgress(s.err, fmt.Sprintf("eval %d/%d %s", n+1, len(runs), run), "examples")
+		e, err := runner.Evaluate(ctx, run, splitFile(o.prepared, task, o.split), o.device, o.threads,
+			func(done, total int) { p.report(int64(done), int64(total), "") })
+		p.done()
+		if err != nil {
+			return exitForm(err)
+		}
+		r, err := result(e, o)
+		if err != nil {
+			return err
+		}
+		if err := reports.WriteResult(o.out, r, e.Predictions); err != nil {
+			return err
+		}
+		fmt.Fprintf(s.out, "%s seed %d %s:", r.Model.Name, r.Seed, r.Task)
+		for _, m := range r.Metrics {
+			fmt.Fprintf(s.out, " %s %.1f", m.Name, m.Value)
+		}
+		fmt.Fprintln(s.out)
+	}
+	return nil
+}
+
+// result is the file that an evaluation becomes.
+func result(e *runner.Evaluation, o evalOptions) (*reports.Result, error) {
+	task, err := tasks.Get(e.Header.Task)
+	if err != nil {
+		return nil, err
+	}
+	name := o.name
+	if name == "" {
+		name = strings.ToUpper(e.State.Model.Architecture)
+	}
+	return &reports.Result{
+		Task: e.Header.Task, Split: o.split, Metrics: task.Score(e.Predictions), Examples: len(e.Predictions),
+		Model: reports.Model{Name: name, Architecture: e.State.Model.Architecture, Parameters: e.Parameters, Form: e.Header.Form, Pattern: e.Header.Pattern},
+		Seed:  e.State.Seed, CheckpointSHA256: e.Weights, DataSHA256: e.Data, TokenizerHash: e.State.Tokenizer,
+		Steps: int64(e.State.Step + e.State.PretrainedSteps), Tokens: e.State.Tokens + e.State.PretrainedTokens,
+		WallSeconds: e.Seconds, Date: time.Now().UTC().Truncate(time.Second), Glmkit: versionString(),
+		Device: e.Device, Libtorch: e.Libtorch,
+	}, nil
+}
+
+// findRuns lists the runs at or below the given directories.
+func findRuns(paths []string) ([]string, error) {
+	var runs []string
+	for _, path := range paths {
+		before := len(runs)
+		err := filepath.WalkDir(path, func(p string, d fs.DirEntry, err error) error {
+			if err != nil {
+				return err
+			}
+			if d.IsDir() && runner.IsRun(p) {
+				runs = append(runs, p)
+				return fs.SkipDir
+			}
+			return nil
+		})
+		if err != nil || len(runs) == before {
+			return nil, noRuns(path, err)
+		}
+	}
+	slices.Sort(runs)
+	return slices.Compact(runs), nil
+}
+
+// slowGFLOPS is below what any BLAS with vector kernels reaches on one core of
+// the last decade; Debian's reference BLAS is at about 4.
+const slowGFLOPS = 20
+
+func doctor(s streams) error {
+	d, err := runner.Diagnose()
+	if err != nil {
+		return exitForm(err)
+	}
+	fmt.Fprintf(s.out, "glmkit     %s, %s\n", versionString(), runtime.Version())
+	fmt.Fprintf(s.out, "libtorch   %s\n", d.Libtorch)
+	fmt.Fprintf(s.out, "cpu        %d cores, %d threads\n", runtime.NumCPU(), d.Threads)
+	fmt.Fprintf(s.out, "cuda       %d devices\n", d.CUDADevices)
+	fmt.Fprintf(s.out, "attention  %s\n", map[bool]string{true: "fused kernel", false: "plain operations (libtorch 2 or later has a fused kernel)"}[d.FusedAttention])
+	fmt.Fprintf(s.out, "matmul     %.0f GFLOPS in float32\n", d.GFLOPS)
+	if d.GFLOPS < slowGFLOPS {
+		fmt.Fprintln(s.out, "warning: this libtorch multiplies with an unoptimised BLAS; on Debian, `apt-get install libopenblas0-openmp` makes training many times faster")
+	}
+	return nil
+}

@@ -1,0 +1,18 @@
+//go:build !cgo
+
+package main
+
+import "context"
+
+// noLibtorch answers the commands that compute, in a binary built without cgo.
+func noLibtorch() error {
+	return &deviceError{
+		msg:  "this glmkit was built without libtorch, so it cannot train or evaluate",
+		hint: "make build, on a machine with a C++ compiler and libtorch",
+	}
+}
+
+func pretrain(context.Context, streams, pretrainOptions) error { return noLibtorch() }
+func finetune(context.Context, streams, finetuneOptions) error { return noLibtorch() }
+func evaluate(context.Context, streams, evalOptions) error     { return noLibtorch() }
+func doctor(streams) error                                     { return noLibtorch() }

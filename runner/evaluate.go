@@ -1,0 +1,105 @@
+package runner
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/glmkit/glmkit/configs"
+	"github.com/glmkit/glmkit/runner/internal/torch"
+	"github.com/glmkit/glmkit/tasks"
+)
+
+// Evaluation is what a model answered to a task's split, and who answered.
+type Evaluation struct {
+	Header      tasks.Header
+	Predictions []tasks.Prediction
+	State       State
+	Parameters  int64
+	Weights     string // sha256 of the model file
+	Data        string // sha256 of the split's file
+	Device      string
+	Libtorch    string
+	Seconds     float64 // of the evaluation
+}
+
+// Evaluate answers a prepared split with the model of a run or checkpoint.
+// progress, if any, is told the examples done of the total.
+func Evaluate(ctx context.Context, run, splitFile, device string, threads int, progress func(done, total int)) (*Evaluation, error) {
+	split, err := tasks.OpenSplit(splitFile)
+	if err != nil {
+		return nil, err
+	}
+	data, err := hashFile(splitFile)
+	if err != nil {
+		return nil, err
+	}
+	checkpoint, err := findCheckpoint(run)
+	if err != nil {
+		return nil, err
+	}
+	out := &Evaluation{Header: split.Header, Data: data, Libtorch: torch.Version()}
+	err = torch.Do(func() error {
+		d, err := chooseDevice(device)
+		if err != nil {
+			return err
+		}
+		setThreads(threads)
+		out.Device = d.String()
+		m, st, weights, err := loadModel(checkpoint, d)
+		if err != nil {
+			return err
+		}
+		defer m.close()
+		out.State, out.Weights, out.Parameters = st, weights, m.params.count()
+		if err := fits(st, split.Header); err != nil {
+			return err
+		}
+		if head := split.Header.Scoring == tasks.ClassHead || split.Header.Scoring == tasks.ChoiceHead; head && st.Classifier == 0 {
+			return &configs.Error{Field: run, Msg: "has no classifier: it is pretrained, not finetuned", Hint: "glmkit train finetune"}
+		}
+		if st.Task != "" && st.Task != split.Header.Task {
+			return &configs.Error{Field: run, Msg: fmt.Sprintf("was finetuned on %s, not on %s", st.Task, split.Header.Task), Hint: "the split of its own task"}
+		}
+		start := time.Now()
+		scores, err := score(ctx, m, split.Examples, func(done int) {
+			if progress != nil {
+				progress(done, len(split.Examples))
+			}
+		})
+		if err != nil {
+			return err
+		}
+		out.Seconds = time.Since(start).Seconds()
+		for i, e := range split.Examples {
+			out.Predictions = append(out.Predictions, tasks.Predict(e, scores[i]))
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// IsRun tells whether a directory is that of a run with a checkpoint.
+func IsRun(dir string) bool {
+	_, ok, err := latestCheckpoint(dir)
+	return ok && err == nil
+}
+
+// TaskOf returns the task that a run was finetuned on.
+func TaskOf(run string) (string, error) {
+	checkpoint, err := findCheckpoint(run)
+	if err != nil {
+		return "", err
+	}
+	st, _, err := readState(checkpoint)
+	if err != nil {
+		return "", err
+	}
+	if st.Task == "" {
+		return "", &configs.Error{Field: run, Msg: "is pretrained, not finetuned on a task", Hint: "glmkit train finetune"}
+	}
+	return st.Task, nil
+}

@@ -1,0 +1,180 @@
+package runner
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/glmkit/glmkit/configs"
+	"github.com/glmkit/glmkit/corpus"
+	"github.com/glmkit/glmkit/corpus/wordpiece"
+	"github.com/glmkit/glmkit/runner/internal/torch"
+	"github.com/glmkit/glmkit/spans"
+)
+
+// Pretrain trains a model by its objective on a prepared corpus, from the
+// newest checkpoint of the run's directory if it has one. valid, a second
+// prepared corpus, may be empty. It returns the final state.
+func Pretrain(ctx context.Context, c *configs.Config, data, valid string, o Options) (State, error) {
+	train, err := corpus.Open(data)
+	if err != nil {
+		return State{}, err
+	}
+	defer train.Close()
+	tokenizer, err := train.Tokenizer()
+	if err != nil {
+		return State{}, err
+	}
+	vocab, err := os.ReadFile(filepath.Join(data, vocabFile))
+	if err != nil {
+		return State{}, err
+	}
+	if c.Model.Vocab == 0 {
+		c.Model.Vocab = tokenizer.PaddedSize()
+	}
+	if c.Model.Vocab < tokenizer.PaddedSize() {
+		return State{}, &configs.Error{Field: "model.vocab", Msg: fmt.Sprintf("%d rows, the tokenizer of %s needs %d", c.Model.Vocab, data, tokenizer.PaddedSize()), Hint: "model.vocab: 0 takes the tokenizer's"}
+	}
+	windows, err := newWindowSource(train, tokenizer, c)
+	if err != nil {
+		return State{}, err
+	}
+	var held *windowSource
+	if valid != "" {
+		set, err := corpus.Open(valid)
+		if err != nil {
+			return State{}, err
+		}
+		defer set.Close()
+		if set.Manifest().Tokenizer.SHA256 != train.Manifest().Tokenizer.SHA256 {
+			return State{}, &configs.Error{Field: "--valid", Msg: fmt.Sprintf("%s and %s were prepared with different vocabularies", valid, data), Hint: "prepare both with the same --tokenizer"}
+		}
+		if held, err = newWindowSource(set, tokenizer, c); err != nil {
+			return State{}, err
+		}
+	}
+	identity := State{
+		Kind: "pretrain", Seed: c.Train.Seed, TotalSteps: c.Train.Steps, Model: c.Model,
+		Tokenizer: tokenizer.Hash(), Data: dataIdentity(train.Manifest()),
+	}
+	var final State
+	err = torch.Do(func() error {
+		r, err := openSession(c, identity, o, vocab, c.Train.Optimizer, func(m *model) error {
+			return m.params.draw(c.Train.Seed, 0)
+		})
+		if err != nil {
+			return err
+		}
+		defer r.close()
+		r.source = windows
+		if held != nil {
+			r.validate = func() (float64, error) { return heldOutLoss(r.model, held, c.Train) }
+		}
+		err = r.train(ctx)
+		final = r.state
+		return err
+	})
+	return final, err
+}
+
+// windowSource draws pretraining batches from a prepared corpus.
+type windowSource struct {
+	set       *corpus.Dataset
+	tokenizer *wordpiece.Tokenizer
+	config    *configs.Config
+	objective spans.Objective
+}
+
+func newWindowSource(set *corpus.Dataset, tokenizer *wordpiece.Tokenizer, c *configs.Config) (*windowSource, error) {
+	m := set.Manifest()
+	if n := m.Config.Data.SeqLength; n > c.Model.MaxPositions {
+		return nil, &configs.Error{Field: "model.max_positions", Msg: fmt.Sprintf("%d positions, the corpus was prepared with windows of %d tokens", c.Model.MaxPositions, n), Hint: "a larger model.max_positions, or prepare with a smaller data.seq_length"}
+	}
+	// The spans are the prepared corpus' own; the configuration at hand decides
+	// only what is drawn while training (BERT's masks).
+	return &windowSource{set: set, tokenizer: tokenizer, config: c, objective: m.Config.Objective.Spans()}, nil
+}
+
+// dataIdentity names the windows of a prepared corpus: the hash of its shards'.
+func dataIdentity(m *corpus.Manifest) string {
+	h := sha256.New()
+	for _, shard := range m.Shards {
+		fmt.Fprintln(h, shard.SHA256)
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// block builds the sequence of the window numbered i in the endless repetition
+// of the corpus.
+func (w *windowSource) block(i int64) (spans.Block, error) {
+	row, epoch := i%w.set.Len(), i/w.set.Len()
+	window, err := w.set.Window(row)
+	if err != nil {
+		return spans.Block{}, err
+	}
+	special := w.tokenizer.Special()
+	key := spans.Key{Seed: w.config.Train.Seed, Sample: uint64(row), Epoch: uint64(epoch)}
+	if w.config.Model.Architecture == "bert" {
+		return spans.MLM(key, window.Tokens, w.config.Objective.MLMRatio, special, w.tokenizer.Size()), nil
+	}
+	sample := window.Sample
+	if epoch > 0 && w.config.Train.Redraw {
+		sample = w.objective.Draw(key, window.Tokens, special, w.tokenizer.EndsSentence)
+	}
+	return w.objective.Build(window.Tokens, sample, special)
+}
+
+func (w *windowSource) step(n int) ([]microBatch, error) {
+	size := int64(w.config.Train.BatchSize)
+	blocks := make([]spans.Block, 0, size)
+	for i := range size {
+		b, err := w.block(int64(n-1)*size + i)
+		if err != nil {
+			return nil, err
+		}
+		blocks = append(blocks, b)
+	}
+	// Similar lengths share a micro-batch: padding is work.
+	slices.SortStableFunc(blocks, func(a, b spans.Block) int { return len(a.Input) - len(b.Input) })
+	micro := w.config.Train.MicroBatch
+	if micro <= 0 {
+		micro = len(blocks)
+	}
+	var out []microBatch
+	for group := range slices.Chunk(blocks, micro) {
+		if b := newBatch(group); len(b.rows) > 0 {
+			out = append(out, b)
+		}
+	}
+	return out, nil
+}
+
+// heldOutLoss is the mean loss per target token, in nats, of the first
+// ValidBatches batches of a held-out corpus, corrupted the same way each time.
+func heldOutLoss(m *model, w *windowSource, c configs.Train) (float64, error) {
+	m.mode.training = false
+	torch.SetGrad(false)
+	defer torch.SetGrad(true)
+	sum, count := 0.0, 0.0
+	for n := 1; n <= max(1, c.ValidBatches); n++ {
+		micros, err := w.step(n)
+		if err != nil {
+			return 0, err
+		}
+		for _, b := range micros {
+			s := torch.NewScope()
+			sum += s.Item(b.loss(s, m))
+			count += b.weight()
+			err := s.Err()
+			s.Close()
+			if err != nil {
+				return 0, err
+			}
+		}
+	}
+	return sum / count, nil
+}
