@@ -232,5 +232,9 @@ func (r *lineReader) checkNotEmpty() error {
 	if r.filled {
 		return nil
 	}
-	return &DataError{Path: r.path, Err: errors.New("the file is empty"), Hint: "a file with one document a line, or leave it out"}
+	return errEmpty(r.path)
+}
+
+func errEmpty(path string) error {
+	return &DataError{Path: path, Err: errors.New("the file is empty"), Hint: "a file with one document a line, or leave it out"}
 }

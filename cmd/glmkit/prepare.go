@@ -8,5 +8,7 @@ func newPrepare(s streams) *cobra.Command {
 		Short: "Turn corpora and tasks into Arrow files",
 	}
 	cmd.AddCommand(newPrepareMicroworld(s))
+	cmd.AddCommand(newPrepareTask(s))
+	cmd.AddCommand(newPrepareCorpus(s))
 	return cmd
 }
