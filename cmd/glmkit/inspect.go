@@ -8,6 +8,8 @@ func newInspect(s streams) *cobra.Command {
 		Short: "Show what the tokenizer, the corruption and the task patterns do to a text",
 	}
 	cmd.AddCommand(newInspectBlocks(s))
+	cmd.AddCommand(newInspectCloze(s))
 	cmd.AddCommand(newInspectConfig(s))
+	cmd.AddCommand(newInspectText(s))
 	return cmd
 }
