@@ -96,6 +96,6 @@ Exit codes: 0 done, 1 failure, 2 usage or configuration, 3 bad data,
 	root.SetIn(s.in)
 	root.SetOut(s.out)
 	root.SetErr(s.err)
-	root.AddCommand(newPrepare(s), newInspect(s), newTrain(s), newEval(s), newDoctor(s), newVersion(s))
+	root.AddCommand(newPrepare(s), newInspect(s), newTrain(s), newEval(s), newDoctor(s), newReport(s), newVersion(s))
 	return root
 }

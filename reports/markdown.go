@@ -1,0 +1,72 @@
+package reports
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/olekukonko/tablewriter"
+	"github.com/olekukonko/tablewriter/renderer"
+)
+
+// Markdown writes the table in GitHub's Markdown.
+func (t *Table) Markdown(w io.Writer) error {
+	out := bufio.NewWriter(w)
+	fmt.Fprintf(out, "**Measured** on the %s split (%s)\n\n", t.Split, t.legend())
+	if err := t.markdownTable(out, append(append([]Row{t.Chance}, t.Measured...), t.Differences...)); err != nil {
+		return err
+	}
+	bullets(out, "", t.Conclusions)
+	if len(t.Published) > 0 {
+		fmt.Fprint(out, "\n**Published** (not measured here)\n\n")
+		if err := t.markdownTable(out, t.Published); err != nil {
+			return err
+		}
+	}
+	bullets(out, "Warnings:", t.Notes)
+	bullets(out, "Method:", t.Method)
+	return out.Flush()
+}
+
+func (t *Table) markdownTable(w io.Writer, rows []Row) error {
+	columns := t.taskColumns()
+	table := tablewriter.NewTable(w, append(verbatim(),
+		tablewriter.WithRenderer(renderer.NewMarkdown()),
+		tablewriter.WithAlignment(alignment(len(columns))))...)
+	header := []string{""}
+	for _, c := range columns {
+		header = append(header, strings.TrimSpace(c.task+" "+c.metrics))
+	}
+	table.Header(header)
+	for _, row := range rows {
+		line := []string{escapeMarkdown.Replace(row.Name)}
+		for _, c := range columns {
+			values, reaches := join(row.Cells[c.from:c.to], noPad)
+			line = append(line, strings.TrimSpace(values+" "+reaches))
+		}
+		if err := table.Append(line); err != nil {
+			return fmt.Errorf("writing the table: %w", err)
+		}
+	}
+	if err := table.Render(); err != nil {
+		return fmt.Errorf("writing the table: %w", err)
+	}
+	return nil
+}
+
+// escapeMarkdown keeps a model's name from being read as markup.
+var escapeMarkdown = strings.NewReplacer(`\`, `\\`, "|", `\|`, "*", `\*`, "~", `\~`, "`", "\\`", "<", `\<`)
+
+func bullets(w io.Writer, title string, lines []string) {
+	if len(lines) == 0 {
+		return
+	}
+	fmt.Fprintln(w)
+	if title != "" {
+		fmt.Fprintf(w, "%s\n\n", title)
+	}
+	for _, line := range lines {
+		fmt.Fprintf(w, "- %s\n", line)
+	}
+}

@@ -1,0 +1,85 @@
+package reports
+
+import (
+	"github.com/glmkit/glmkit/configs"
+	"github.com/glmkit/glmkit/metrics"
+)
+
+// Table is a comparison of models, ready to be written in any format. Rows are
+// models, columns are metrics in the order of the paper's SuperGLUE table.
+type Table struct {
+	Split      string   `json:"split"`
+	Confidence float64  `json:"confidence"` // of the intervals
+	Columns    []Column `json:"columns"`
+	// Chance is what answers that ignore the question reach.
+	Chance   Row   `json:"chance"`
+	Measured []Row `json:"measured"` // the baseline first
+	// Baseline names the row that Differences compare the others with; empty
+	// where there is nothing to compare.
+	Baseline    string `json:"baseline,omitempty"`
+	Differences []Row  `json:"differences"` // in the order of Measured
+	Published   []Row  `json:"published"`
+	// Conclusions say in words where a model is ahead of the baseline, where the
+	// baseline is, and where no difference was shown.
+	Conclusions []string `json:"conclusions"`
+	// Notes are warnings about this table's numbers, Method how they were made.
+	Notes  []string `json:"notes"`
+	Method []string `json:"method"`
+}
+
+// Column is one metric of a task. The last column of a table may be the
+// average over tasks, whose Metric is empty.
+type Column struct {
+	Task   string `json:"task"`
+	Metric string `json:"metric,omitempty"`
+}
+
+func (c Column) average() bool { return c.Metric == "" }
+
+// String names the column in a sentence, with the metric only where the task
+// has another.
+func (c Column) String() string {
+	if c.average() || c.Metric == accuracyName && len(metricsOf(c.Task)) == 1 {
+		return c.Task
+	}
+	return c.Task + " " + c.Metric
+}
+
+// Row is one model, or the difference of one from the baseline.
+type Row struct {
+	Name  string  `json:"name"`
+	Model string  `json:"model,omitempty"`
+	Cells []*Cell `json:"cells"` // parallel to Table.Columns; nil: no such value
+}
+
+// Against says on which side of chance a whole interval lies.
+type Against string
+
+const (
+	Above Against = "above" // of chance
+	Below Against = "below"
+)
+
+// Cell is one value of a table, 0–100. A measured value is the mean over seeds.
+type Cell struct {
+	Value    float64           `json:"value"`
+	Interval *metrics.Interval `json:"interval,omitempty"` // nil: none can be given
+	Seeds    int               `json:"seeds,omitempty"`    // runs; of a difference, the fewer
+	Examples int               `json:"examples,omitempty"`
+	Units    int               `json:"units,omitempty"` // what was resampled: examples, or their passages
+	Against  Against           `json:"against_chance,omitempty"`
+	Test     *Test             `json:"test,omitempty"`   // of a difference
+	Source   *configs.Source   `json:"source,omitempty"` // of a published value
+}
+
+// Test says whether a difference is more than noise.
+type Test struct {
+	Method string  `json:"method"` // bootstrap or McNemar
+	P      float64 `json:"p"`
+	Holm   float64 `json:"p_holm"` // adjusted for the number of tests in the table
+	// Significant is Holm below one less the table's confidence.
+	Significant bool `json:"significant"`
+	// Detectable is the least true difference that would be found with 80 %
+	// power at this level, before Holm's correction.
+	Detectable float64 `json:"detectable"`
+}
