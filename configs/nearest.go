@@ -22,7 +22,7 @@ func nearestKey(key string, known []string) string {
 	best, least := "", -1.0
 	for _, k := range known {
 		candidate := strings.Split(k, ".")
-		d := 3*unlike(parts[len(parts)-1], candidate[len(candidate)-1]) +
+		d := 4*unlike(parts[len(parts)-1], candidate[len(candidate)-1]) +
 			sectionDistance(parts[:len(parts)-1], candidate[:len(candidate)-1])
 		if least < 0 || d < least {
 			best, least = k, d

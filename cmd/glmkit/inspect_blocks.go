@@ -82,6 +82,10 @@ func inspectBlocks(in io.Reader, out io.Writer) error {
 func answerBlock(text []byte) ([]byte, error) {
 	var line blockLine
 	if err := json.Unmarshal(text, &line); err != nil {
+		var wrong *json.UnmarshalTypeError
+		if errors.As(err, &wrong) && wrong.Field != "" {
+			return nil, fmt.Errorf("the key %q cannot hold a %s", wrong.Field, wrong.Value)
+		}
 		return nil, err
 	}
 	if line.Tokens == nil {
