@@ -259,11 +259,6 @@ func loadModel(dir string, device torch.Device) (*model, State, string, error) {
 	return m, st, weights, nil
 }
 
-// loadOptimizer restores the moments of a checkpoint.
-func loadOptimizer(dir string, m *model, o *optimizer) error {
-	return readTensors(filepath.Join(dir, optimizerFile), append(named(m.params, "m.", o.m), named(m.params, "v.", o.v)...))
-}
-
 func hashFile(path string) (string, error) {
 	f, err := os.Open(path)
 	if err != nil {

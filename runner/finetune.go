@@ -49,7 +49,7 @@ func Finetune(ctx context.Context, c *configs.Config, from, trainFile string, se
 	run.Train.Schedule, run.Train.Optimizer, run.Train.Steps, run.Train.Seed = recipe.Schedule, recipe.Optimizer, identity.TotalSteps, seed
 	var final State
 	err = torch.Do(func() error {
-		r, err := openSession(&run, identity, o, vocab, recipe.Optimizer, func(m *model) error {
+		r, err := openSession(&run, identity, o, vocab, func(m *model) error {
 			if err := loadPretrained(from, m); err != nil {
 				return err
 			}

@@ -63,7 +63,7 @@ func Pretrain(ctx context.Context, c *configs.Config, data, valid string, o Opti
 	}
 	var final State
 	err = torch.Do(func() error {
-		r, err := openSession(c, identity, o, vocab, c.Train.Optimizer, func(m *model) error {
+		r, err := openSession(c, identity, o, vocab, func(m *model) error {
 			return m.params.draw(c.Train.Seed, 0)
 		})
 		if err != nil {

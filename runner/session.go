@@ -5,6 +5,8 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/google/renameio/v2"
+
 	"github.com/glmkit/glmkit/configs"
 )
 
@@ -17,62 +19,75 @@ type Options struct {
 }
 
 // openSession makes the model and optimizer of a run, new by start or from the
-// newest checkpoint of its directory. It runs on the tensor thread.
-func openSession(c *configs.Config, identity State, o Options, vocab []byte, oc configs.Optimizer, start func(*model) error) (r *session, err error) {
+// newest checkpoint of its directory. It runs on the tensor thread; the caller
+// closes the session.
+func openSession(c *configs.Config, identity State, o Options, vocab []byte, start func(*model) error) (*session, error) {
+	r := &session{dir: o.Out, config: c.Train, state: identity, vocab: vocab, observe: o.Observe}
+	if err := r.open(c, o, start); err != nil {
+		r.close()
+		return nil, err
+	}
+	return r, nil
+}
+
+func (r *session) open(c *configs.Config, o Options, start func(*model) error) error {
 	device, err := chooseDevice(o.Device)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	setThreads(o.Threads)
-	yaml, err := c.YAML()
-	if err != nil {
-		return nil, err
+	if r.configYAML, err = c.YAML(); err != nil {
+		return err
 	}
-	checkpoint, resume, err := prepareRun(o.Out)
-	if err != nil {
-		return nil, err
+	if err := os.MkdirAll(r.dir, 0o777); err != nil {
+		return err
 	}
-	r = &session{dir: o.Out, config: c.Train, state: identity, configYAML: yaml, vocab: vocab, observe: o.Observe}
-	defer func() {
-		if err != nil {
-			r.close()
-		}
-	}()
+	checkpoint, resume, err := latestCheckpoint(r.dir)
+	if err != nil {
+		return err
+	}
 	if resume {
 		saved, _, err := readState(checkpoint)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		if err := sameRun(o.Out, saved, identity); err != nil {
-			return nil, err
+		if err := sameRun(r.dir, saved, r.state); err != nil {
+			return err
 		}
 		r.state = saved
-		r.state.Model = identity.Model
 	}
-	if r.model, err = newModel(identity.Model, device); err != nil {
-		return nil, err
+	if r.model, err = newModel(r.state.Model, device); err != nil {
+		return err
 	}
-	if identity.Classifier > 0 && resume {
-		err = r.model.addClassifier(identity.Classifier, identity.Seed)
-	}
-	if err == nil && !resume {
+	if !resume {
 		err = start(r.model)
+	} else if r.state.Classifier > 0 {
+		err = r.model.addClassifier(r.state.Classifier, r.state.Seed)
 	}
-	if err == nil {
-		r.optimizer, err = newOptimizer(oc, r.model.params)
+	if err != nil {
+		return err
 	}
-	if err == nil && resume {
-		if err = readTensors(filepath.Join(checkpoint, modelFile), named(r.model.params, "", r.model.params.tensors)); err == nil {
-			err = loadOptimizer(checkpoint, r.model, r.optimizer)
+	if r.optimizer, err = newOptimizer(c.Train.Optimizer, r.model.params); err != nil {
+		return err
+	}
+	if resume {
+		if err := r.load(checkpoint); err != nil {
+			return err
 		}
 	}
-	if err == nil {
-		r.log, err = openMetrics(o.Out, r.state.Step)
+	if r.log, err = openMetrics(r.dir, r.state.Step); err != nil {
+		return err
 	}
-	if err == nil {
-		err = writeSynced(filepath.Join(o.Out, configFile), yaml)
+	return renameio.WriteFile(filepath.Join(r.dir, configFile), r.configYAML, 0o666)
+}
+
+// load restores weights and moments from a checkpoint.
+func (r *session) load(checkpoint string) error {
+	p := r.model.params
+	if err := readTensors(filepath.Join(checkpoint, modelFile), named(p, "", p.tensors)); err != nil {
+		return err
 	}
-	return r, err
+	return readTensors(filepath.Join(checkpoint, optimizerFile), append(named(p, "m.", r.optimizer.m), named(p, "v.", r.optimizer.v)...))
 }
 
 // sameRun refuses to go on with a run under other conditions: the result would
@@ -110,12 +125,4 @@ func (r *session) close() {
 	if r.model != nil {
 		r.model.close()
 	}
-}
-
-// prepareRun makes a run's directory, or finds the checkpoint to go on from.
-func prepareRun(dir string) (checkpoint string, resume bool, err error) {
-	if err := os.MkdirAll(dir, 0o777); err != nil {
-		return "", false, err
-	}
-	return latestCheckpoint(dir)
 }

@@ -1,0 +1,242 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/glmkit/glmkit/configs"
+	"github.com/glmkit/glmkit/corpus"
+	"github.com/glmkit/glmkit/corpus/wordpiece"
+	"github.com/glmkit/glmkit/tasks"
+)
+
+// words make the small language of the tests.
+var words = strings.Fields("the cat dog bird sat ran flew on over under mat tree house red old big was and then yes no maybe true false question answer because so a b c")
+
+// fixture is a prepared corpus and a prepared task in both forms.
+type fixture struct{ corpus, cloze, classification string }
+
+func prepare(t *testing.T) fixture {
+	t.Helper()
+	dir := t.TempDir()
+	vocab := append([]string{"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", ".", ",", "?", "\"", ":"}, words...)
+	tokenizer, err := wordpiece.New(vocab)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rng := rand.New(rand.NewPCG(1, 2))
+	sentence := func() string {
+		var s []string
+		for range 4 + rng.IntN(8) {
+			s = append(s, words[rng.IntN(len(words))])
+		}
+		return strings.Join(s, " ") + "."
+	}
+	var text, cb strings.Builder
+	for range 60 {
+		fmt.Fprintf(&text, "{\"text\":\"%s %s %s\"}\n", sentence(), sentence(), sentence())
+	}
+	labels := []string{"entailment", "contradiction", "neutral"}
+	for i := range 20 {
+		fmt.Fprintf(&cb, "{\"premise\":\"%s\",\"hypothesis\":\"%s\",\"label\":\"%s\",\"idx\":%d}\n", sentence(), sentence(), labels[rng.IntN(3)], i)
+	}
+	source := filepath.Join(dir, "source", "CB")
+	if err := os.MkdirAll(source, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	write := func(path, content string) {
+		if err := os.WriteFile(path, []byte(content), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	documents := filepath.Join(dir, "corpus.jsonl")
+	write(documents, text.String())
+	for _, split := range []string{"train", "val"} {
+		write(filepath.Join(source, split+".jsonl"), cb.String())
+	}
+	f := fixture{corpus: filepath.Join(dir, "corpus"), cloze: filepath.Join(dir, "cloze"), classification: filepath.Join(dir, "classification")}
+	c := config(t, "glm")
+	if _, err := corpus.Prepare(context.Background(), corpus.PrepareOptions{Inputs: []string{documents}, Tokenizer: tokenizer, TokenizerName: "test", Config: c, Out: f.corpus, Jobs: 1}); err != nil {
+		t.Fatal(err)
+	}
+	task, err := tasks.Get("CB")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for form, out := range map[tasks.Form]string{tasks.Cloze: f.cloze, tasks.Classification: f.classification} {
+		pattern := -1
+		if form == tasks.Cloze {
+			pattern = 3
+		}
+		e, err := task.NewEncoder(form, pattern, 48, tokenizer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := e.Prepare(context.Background(), source, out, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return f
+}
+
+// config is a run of a few steps with everything random switched on.
+func config(t *testing.T, architecture string) *configs.Config {
+	t.Helper()
+	c, err := configs.Load("glm-demo", []string{
+		"model.architecture=" + architecture, "model.layers=2", "model.hidden=32", "model.heads=4",
+		"model.dropout=0.1", "model.attention_dropout=0.1",
+		"data.seq_length=32", "data.samples=40", "objective.token=0.5", "objective.sentence=0.2", "objective.document=0.3",
+		"train.steps=7", "train.batch_size=6", "train.micro_batch=3", "train.save_every=4", "train.keep_last=2", "train.log_every=1",
+		"train.valid_every=0", "finetune.tasks.cb.epochs=2", "finetune.batch_size=8",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// finalFiles reads what must not depend on interruptions.
+func finalFiles(t *testing.T, run string) map[string]string {
+	t.Helper()
+	dir, err := findCheckpoint(run)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := make(map[string]string)
+	for _, name := range []string{modelFile, optimizerFile, stateFile, configFile, vocabFile, manifestFile} {
+		data, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		out[name] = string(data)
+	}
+	return out
+}
+
+// A run stopped after any step and started again ends with the same bytes as
+// one that was never stopped.
+func TestResumeIsExact(t *testing.T) {
+	f := prepare(t)
+	pretrain := func(architecture string) func(context.Context, Options) (State, error) {
+		return func(ctx context.Context, o Options) (State, error) {
+			return Pretrain(ctx, config(t, architecture), f.corpus, "", o)
+		}
+	}
+	base := filepath.Join(t.TempDir(), "base")
+	for _, architecture := range []string{"glm", "bert"} {
+		if _, err := pretrain(architecture)(context.Background(), Options{Out: base + architecture, Device: "cpu", Threads: 1}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	finetune := func(architecture, prepared string) func(context.Context, Options) (State, error) {
+		return func(ctx context.Context, o Options) (State, error) {
+			return Finetune(ctx, config(t, architecture), base+architecture, filepath.Join(prepared, "CB", "train.arrow"), 3, o)
+		}
+	}
+	for name, train := range map[string]func(context.Context, Options) (State, error){
+		"pretrain glm": pretrain("glm"), "pretrain bert": pretrain("bert"),
+		"finetune glm": finetune("glm", f.cloze), "finetune bert": finetune("bert", f.classification),
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			whole := filepath.Join(dir, "whole")
+			st, err := train(context.Background(), Options{Out: whole, Device: "cpu", Threads: 1})
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := finalFiles(t, whole)
+			for k := 1; k < st.TotalSteps; k++ {
+				run := filepath.Join(dir, fmt.Sprint(k))
+				ctx, cancel := context.WithCancel(context.Background())
+				_, err := train(ctx, Options{Out: run, Device: "cpu", Threads: 1, Observe: func(i StepInfo) {
+					if i.Step == k {
+						cancel()
+					}
+				}})
+				cancel()
+				var interrupted *Interrupted
+				if !errors.As(err, &interrupted) || interrupted.Step != k {
+					t.Fatalf("stopping after step %d: %v", k, err)
+				}
+				if _, err := train(context.Background(), Options{Out: run, Device: "cpu", Threads: 1}); err != nil {
+					t.Fatal(err)
+				}
+				for file, content := range finalFiles(t, run) {
+					if content != want[file] {
+						t.Errorf("stopped after step %d: %s differs from the undisturbed run's", k, file)
+					}
+				}
+			}
+		})
+	}
+}
+
+// A run is not continued under other conditions.
+func TestResumeRefusesAnotherRun(t *testing.T) {
+	f := prepare(t)
+	run := filepath.Join(t.TempDir(), "run")
+	if _, err := Pretrain(context.Background(), config(t, "glm"), f.corpus, "", Options{Out: run, Device: "cpu", Threads: 1}); err != nil {
+		t.Fatal(err)
+	}
+	before := finalFiles(t, run)
+	change := map[string]func(*configs.Config){
+		"seed":         func(c *configs.Config) { c.Train.Seed++ },
+		"model":        func(c *configs.Config) { c.Model.Layers++ },
+		"steps":        func(c *configs.Config) { c.Train.Steps++ },
+		"architecture": func(c *configs.Config) { c.Model.Architecture = "bert" },
+	}
+	for name, f2 := range change {
+		c := config(t, "glm")
+		f2(c)
+		_, err := Pretrain(context.Background(), c, f.corpus, "", Options{Out: run, Device: "cpu", Threads: 1})
+		var config *configs.Error
+		if !errors.As(err, &config) {
+			t.Errorf("%s changed: error %v", name, err)
+		}
+	}
+	for file, content := range finalFiles(t, run) {
+		if content != before[file] {
+			t.Errorf("a refused run changed %s", file)
+		}
+	}
+}
+
+// A damaged checkpoint is named, not loaded.
+func TestDamagedCheckpoint(t *testing.T) {
+	f := prepare(t)
+	run := filepath.Join(t.TempDir(), "run")
+	if _, err := Pretrain(context.Background(), config(t, "glm"), f.corpus, "", Options{Out: run, Device: "cpu", Threads: 1}); err != nil {
+		t.Fatal(err)
+	}
+	dir, err := findCheckpoint(run)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{modelFile, optimizerFile, stateFile, manifestFile} {
+		path := filepath.Join(dir, name)
+		whole, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, whole[:len(whole)/2], 0o666); err != nil {
+			t.Fatal(err)
+		}
+		_, _, err = readState(dir)
+		var data *corpus.DataError
+		if !errors.As(err, &data) || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s cut in half: error %v", name, err)
+		}
+		if err := os.WriteFile(path, whole, 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, _, err := readState(dir); err != nil {
+		t.Errorf("whole again: %v", err)
+	}
+}
