@@ -1,6 +1,15 @@
 // Package spans is GLM's training objective as pure functions: which token
 // spans of a window are blanked, and how the window is then laid out as Part A
 // (the corrupted text) and Part B (the spans to predict).
+//
+// A window is [CLS], the tokens of one or more documents, each ended by the
+// padding token and followed by the next one's [CLS], cut at the window's
+// length. Objective.Draw draws what is blanked from a Key; Objective.Build lays
+// the result out. A window and its Sample are all that need be stored: blocks
+// are made when they are read.
+//
+// The attention mask is no part of a block, because Sep determines it: token i
+// reads token j where j < Sep or j <= i.
 package spans
 
 // Special names the token ids the objective needs. Ids that a vocabulary lacks
