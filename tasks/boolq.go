@@ -2,11 +2,9 @@ package tasks
 
 // boolQ asks a yes/no question about a passage.
 var boolQ = &Task{
-	Name:           "BoolQ",
-	Labels:         []string{"false", "true"},
-	DefaultPattern: 4,
-	MaxLength:      256,
-	read:           readBoolQ,
+	Name:   "BoolQ",
+	Labels: []string{"false", "true"},
+	read:   readBoolQ,
 	patterns: []pattern{
 		0: {a: boolQQuestion, words: []string{" No", " Yes"}},
 		1: {a: boolQQuestion, words: []string{" false", " true"}},

@@ -8,14 +8,12 @@ import (
 
 // copa asks for the likelier cause or effect of a premise.
 var copa = &Task{
-	Name:           "COPA",
-	Labels:         []string{"0", "1"},
-	numeric:        true,
-	DefaultPattern: 0,
-	MaxLength:      256,
-	candidates:     true,
-	read:           readCOPA,
-	mirror:         mirrorCOPA,
+	Name:       "COPA",
+	Labels:     []string{"0", "1"},
+	numeric:    true,
+	candidates: true,
+	read:       readCOPA,
+	mirror:     mirrorCOPA,
 	patterns: []pattern{
 		0: {a: template{`"`, "{choice1}", `" or "`, "{choice2}", `"?`, "✂ {premise}", "{joiner}", "▢", "."}},
 		1: {a: template{"{choice1}", " or", " {choice2}", "?", "✂ {premise}", "{joiner}", "▢", "."}},

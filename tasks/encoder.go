@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/glmkit/glmkit/configs"
+	"github.com/glmkit/glmkit/corpus"
 	"github.com/glmkit/glmkit/spans"
 )
 
@@ -54,7 +55,7 @@ func (t *Task) NewEncoder(form Form, pattern, maxLength int, tokenizer Tokenizer
 		Tokenizer: tokenizer.Hash(), VocabSize: tokenizer.Size(), Special: e.special,
 	}
 	if maxLength < 1 {
-		return nil, &configs.Error{Field: "max-length", Msg: fmt.Sprintf("%d tokens hold nothing", maxLength), Hint: fmt.Sprintf("%s's own is %d", t.Name, t.MaxLength)}
+		return nil, &configs.Error{Field: "max-length", Msg: fmt.Sprintf("%d tokens hold nothing", maxLength), Hint: "256 is usual, 512 for MultiRC and ReCoRD"}
 	}
 	switch form {
 	case Classification:
@@ -72,7 +73,7 @@ func (t *Task) NewEncoder(form Form, pattern, maxLength int, tokenizer Tokenizer
 			return nil, &configs.Error{
 				Field: "pattern",
 				Msg:   fmt.Sprintf("%s has no pattern %d", t.Name, pattern),
-				Hint:  fmt.Sprintf("0 to %d; the released configuration has %d", len(t.patterns)-1, t.DefaultPattern),
+				Hint:  fmt.Sprintf("0 to %d", len(t.patterns)-1),
 			}
 		}
 		p := t.patterns[pattern]
@@ -128,9 +129,10 @@ func (e *Encoder) verbalize(words []string) error {
 	return nil
 }
 
-// Encode encodes one example and tells whether anything of it was cut to fit.
-// The error is of an example whose parts that must stay are too long.
-func (e *Encoder) Encode(x Example) (encoded Encoded, truncated bool, err error) {
+// Encode encodes one example; cut is how many tokens of it did not fit, those
+// of the sequence that lost most. An example whose parts that must stay are too
+// long is a corpus.DataError.
+func (e *Encoder) Encode(x Example) (encoded Encoded, cut int, err error) {
 	encoded = Encoded{
 		ID: x.ID, Number: x.Number, Question: x.Question, Passage: x.Passage,
 		Label: x.Label, Scoring: e.header.Scoring, Verbalizers: e.header.Verbalizers,
@@ -139,18 +141,19 @@ func (e *Encoder) Encode(x Example) (encoded Encoded, truncated bool, err error)
 	if x.Choices == nil {
 		encoded.Choices = e.task.Labels
 	}
-	sequences, truncated, err := e.sequences(x)
+	sequences, cut, err := e.sequences(x)
 	if err != nil {
-		return Encoded{}, false, fmt.Errorf("example %s does not fit %d tokens: %w", x.ID, e.header.MaxLength, err)
+		err = fmt.Errorf("%s does not fit %d tokens: %w", x.ID, e.header.MaxLength, err)
+		return Encoded{}, 0, &corpus.DataError{Path: x.Path, Line: x.Line, Err: err, Hint: "a larger --max-length"}
 	}
 	encoded.Sequences = make([]spans.Block, len(sequences))
 	for i, s := range sequences {
 		encoded.Sequences[i] = s.block(e.header.Form, e.special)
 	}
-	return encoded, truncated, nil
+	return encoded, cut, nil
 }
 
-func (e *Encoder) sequences(x Example) (sequences []sequence, truncated bool, err error) {
+func (e *Encoder) sequences(x Example) (sequences []sequence, cut int, err error) {
 	if e.header.Form == Classification {
 		return e.pairs(x)
 	}
@@ -163,23 +166,23 @@ func (e *Encoder) sequences(x Example) (sequences []sequence, truncated bool, er
 	for _, answer := range x.Answers {
 		// A leading space, as vocabularies that mind it have most words with one.
 		target := append(e.tokenizer.Encode(nil, " "+answer), e.special.EOP)
-		s, cut, err := e.cloze(slices.Clone(a), slices.Clone(b), target)
+		s, n, err := e.cloze(slices.Clone(a), slices.Clone(b), target)
 		if err != nil {
-			return nil, false, err
+			return nil, 0, err
 		}
-		truncated = truncated || cut
+		cut = max(cut, n)
 		sequences = append(sequences, s)
 	}
-	return sequences, truncated, nil
+	return sequences, cut, nil
 }
 
 // cloze joins parts and target: [CLS] a b pad, then sop and the target.
-func (e *Encoder) cloze(a, b []part, target []int32) (sequence, bool, error) {
+func (e *Encoder) cloze(a, b []part, target []int32) (s sequence, cut int, err error) {
 	// Beside the parts stand [CLS], the pad that ends the text, and Part B: sop
 	// and the target without its last token.
-	cut, err := truncate(a, b, e.header.MaxLength-2-max(1, len(target)))
+	cut, err = truncate(a, b, e.header.MaxLength-2-max(1, len(target)))
 	if err != nil {
-		return sequence{}, false, err
+		return sequence{}, 0, err
 	}
 	tokens := join([]int32{e.special.CLS}, a)
 	tokens = append(join(tokens, b), e.special.Pad)
@@ -191,7 +194,7 @@ func (e *Encoder) cloze(a, b []part, target []int32) (sequence, bool, error) {
 }
 
 // pairs joins [CLS] a [SEP] b [SEP], once for each answer where there are some.
-func (e *Encoder) pairs(x Example) (sequences []sequence, truncated bool, err error) {
+func (e *Encoder) pairs(x Example) (sequences []sequence, cut int, err error) {
 	a := e.a.parts(x.Fields, e.tokenizer, e.special.Mask)
 	fields := maps.Clone(x.Fields)
 	answers := x.Answers
@@ -201,17 +204,17 @@ func (e *Encoder) pairs(x Example) (sequences []sequence, truncated bool, err er
 	for _, answer := range answers {
 		fields["answer"] = answer
 		a, b := slices.Clone(a), e.b.parts(fields, e.tokenizer, e.special.Mask)
-		cut, err := truncate(a, b, e.header.MaxLength-3)
+		n, err := truncate(a, b, e.header.MaxLength-3)
 		if err != nil {
-			return nil, false, err
+			return nil, 0, err
 		}
 		tokens := append(join([]int32{e.special.CLS}, a), e.special.SEP)
 		pivot := len(tokens)
 		tokens = append(join(tokens, b), e.special.SEP)
-		truncated = truncated || cut
+		cut = max(cut, n)
 		sequences = append(sequences, sequence{tokens: tokens, pivot: pivot})
 	}
-	return sequences, truncated, nil
+	return sequences, cut, nil
 }
 
 func join(dst []int32, parts []part) []int32 {

@@ -2,11 +2,9 @@ package tasks
 
 // rte asks whether a premise entails a hypothesis.
 var rte = &Task{
-	Name:           "RTE",
-	Labels:         []string{"entailment", "not_entailment"},
-	DefaultPattern: 0,
-	MaxLength:      256,
-	read:           readEntailment,
+	Name:   "RTE",
+	Labels: []string{"entailment", "not_entailment"},
+	read:   readEntailment,
 	patterns: append(
 		claims(" Yes", " No"),
 		pattern{
@@ -19,11 +17,9 @@ var rte = &Task{
 
 // cb asks the same with a third answer.
 var cb = &Task{
-	Name:           "CB",
-	Labels:         []string{"entailment", "contradiction", "neutral"},
-	DefaultPattern: 3,
-	MaxLength:      256,
-	read:           readEntailment,
+	Name:   "CB",
+	Labels: []string{"entailment", "contradiction", "neutral"},
+	read:   readEntailment,
 	patterns: append(
 		claims(" Yes", " No", " Maybe"),
 		pattern{

@@ -9,10 +9,12 @@ import (
 	"io/fs"
 	"iter"
 	"os"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/glmkit/glmkit/configs"
 	"github.com/glmkit/glmkit/corpus"
 )
 
@@ -20,7 +22,8 @@ import (
 type Example struct {
 	ID       string // as the authors name it: dev-12, train-p3-q7-a20
 	Number   int    // counts the examples of its file, from 0
-	Line     int    // of its file, from 1
+	Path     string // of its file
+	Line     int    // in it, from 1
 	Question string // see Encoded
 	Passage  string
 	Label    int // see Encoded
@@ -56,7 +59,8 @@ const maxLine = 64 << 20
 // Read yields the examples of one file in the form that split asks for: train
 // is the training form (ReCoRD one example a right answer, COPA also mirrored,
 // WSC as cloze only its true examples), any other split the evaluation form.
-// The sequence ends behind the first error, a corpus.DataError.
+// The sequence ends behind the first error, a corpus.DataError, or a
+// configs.Error for a split that is not one of Splits.
 func (t *Task) Read(path, split string, form Form) iter.Seq2[Example, error] {
 	return func(yield func(Example, error) bool) {
 		f, err := os.Open(path)
@@ -73,6 +77,10 @@ func (t *Task) Read(path, split string, form Form) iter.Seq2[Example, error] {
 func (t *Task) readFrom(r io.Reader, path, split string, form Form) iter.Seq2[Example, error] {
 	from := file{set: setNames[split], training: split == "train", form: form, labels: t.Labels}
 	return func(yield func(Example, error) bool) {
+		if !slices.Contains(Splits, split) {
+			yield(Example{}, &configs.Error{Msg: "there is no split " + quote(split), Hint: "one of " + strings.Join(Splits, ", ")})
+			return
+		}
 		fail := func(line int, err error, hint string) {
 			yield(Example{}, &corpus.DataError{Path: path, Line: line, Err: err, Hint: hint})
 		}
@@ -91,7 +99,7 @@ func (t *Task) readFrom(r io.Reader, path, split string, form Form) iter.Seq2[Ex
 				return
 			}
 			for _, example := range examples {
-				example.Line, example.Number = line, number
+				example.Path, example.Line, example.Number = path, line, number
 				number++
 				if from.training && t.mirror != nil {
 					mirrored = append(mirrored, t.mirror(example))
@@ -116,7 +124,7 @@ func (t *Task) readFrom(r io.Reader, path, split string, form Form) iter.Seq2[Ex
 			}
 		}
 		if number == 0 {
-			fail(0, errors.New("the file holds no example"), "the file as SuperGLUE distributes "+t.Name)
+			fail(0, fmt.Errorf("none of its %d lines makes an example of the form %s", line, form), "the file as SuperGLUE distributes "+t.Name)
 		}
 	}
 }

@@ -5,12 +5,10 @@ import "strings"
 // multiRC asks of each of several answers to a question about a passage
 // whether it is right.
 var multiRC = &Task{
-	Name:           "MultiRC",
-	Labels:         []string{"0", "1"},
-	numeric:        true,
-	DefaultPattern: 0,
-	MaxLength:      512,
-	read:           readMultiRC,
+	Name:    "MultiRC",
+	Labels:  []string{"0", "1"},
+	numeric: true,
+	read:    readMultiRC,
 	patterns: []pattern{
 		0: {
 			a:     template{"✂{passage}", ".", " Question:", " {question}?", " Is it", " {answer}", "?", "▢", "."},

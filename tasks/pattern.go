@@ -1,7 +1,6 @@
 package tasks
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 
@@ -80,13 +79,11 @@ func (t template) parts(fields map[string]string, tokenizer Tokenizer, mask int3
 	return parts
 }
 
-var errTooLong = errors.New("nothing is left that may be shortened")
-
-// truncate shortens a and b, which it may share tokens with others but not
-// parts, until they hold room tokens or fewer: one token at a time from the end
-// of the last shortenable part of the side with more that is shortenable (GLM
-// repository, PVP.truncate). It tells whether anything was cut.
-func truncate(a, b []part, room int) (bool, error) {
+// truncate shortens the parts of a and b until they hold room tokens or fewer:
+// one token at a time from the end of the last shortenable part of the side
+// with more that is shortenable (GLM repository, PVP.truncate). It returns how
+// many tokens were cut.
+func truncate(a, b []part, room int) (cut int, err error) {
 	total, inA, inB := 0, 0, 0
 	for i, side := range [][]part{a, b} {
 		for _, p := range side {
@@ -98,13 +95,11 @@ func truncate(a, b []part, room int) (bool, error) {
 			}
 		}
 	}
-	if total <= room {
-		return false, nil
+	excess := max(0, total-room)
+	if inA+inB < excess {
+		return 0, fmt.Errorf("%d tokens are left when all that may be cut is gone, %d too many", total-inA-inB, excess-inA-inB)
 	}
-	if inA+inB < total-room {
-		return false, fmt.Errorf("%w: %d tokens too many", errTooLong, total-room-inA-inB)
-	}
-	for ; total > room; total-- {
+	for range excess {
 		if inA > inB {
 			dropLast(a)
 			inA--
@@ -113,7 +108,7 @@ func truncate(a, b []part, room int) (bool, error) {
 			inB--
 		}
 	}
-	return true, nil
+	return excess, nil
 }
 
 // dropLast cuts one token off the last shortenable part that has any.

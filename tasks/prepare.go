@@ -211,7 +211,7 @@ func (e *Encoder) writeSplit(ctx context.Context, path, dir, split string, repor
 			}
 			encoded, cut, err := e.Encode(example)
 			if err != nil {
-				return &corpus.DataError{Path: path, Line: example.Line, Err: err, Hint: "a larger --max-length"}
+				return err
 			}
 			if err := w.add(encoded); err != nil {
 				return err
@@ -233,10 +233,10 @@ func (e *Encoder) writeSplit(ctx context.Context, path, dir, split string, repor
 	return written, nil
 }
 
-func (s *SplitSummary) count(e Encoded, cut bool) {
+func (s *SplitSummary) count(e Encoded, cut int) {
 	s.Examples++
 	s.Sequences += len(e.Sequences)
-	if cut {
+	if cut > 0 {
 		s.Truncated++
 	}
 	for _, b := range e.Sequences {
@@ -303,4 +303,3 @@ func syncDir(dir string) error {
 	}
 	return errors.Join(d.Sync(), d.Close())
 }
-

@@ -11,12 +11,10 @@ import (
 
 // reCoRD asks which entity of a passage belongs at the placeholder of a query.
 var reCoRD = &Task{
-	Name:           "ReCoRD",
-	Labels:         []string{"0", "1"},
-	DefaultPattern: 0,
-	MaxLength:      512,
-	candidates:     true,
-	read:           readReCoRD,
+	Name:       "ReCoRD",
+	Labels:     []string{"0", "1"},
+	candidates: true,
+	read:       readReCoRD,
 	patterns: []pattern{
 		0: {a: template{"✂{passage}", " {left}", "▢", "{right}"}},
 	},

@@ -83,47 +83,6 @@ func (t *Task) Headline(scored []Metric) float64 {
 	return sum / float64(len(scored))
 }
 
-// Chance is what the task's metrics make of answers that ignore the question,
-// computed from the gold labels of preds: the best constant label where labels
-// are the choices, the mean over all choices where every example has its own.
-func (t *Task) Chance(preds []Prediction) []Metric {
-	preds = labelled(preds)
-	if t.candidates {
-		return t.meanOverChoices(preds)
-	}
-	var best []Metric
-	for label := range t.Labels {
-		for i := range preds {
-			preds[i].Predicted = label
-		}
-		if scored := t.Score(preds); best == nil || t.Headline(scored) > t.Headline(best) {
-			best = scored
-		}
-	}
-	return best
-}
-
-func (t *Task) meanOverChoices(preds []Prediction) []Metric {
-	mean := t.Score(nil)
-	for i := range mean {
-		mean[i].Value = 0
-	}
-	for _, p := range preds {
-		every := make([]Prediction, len(p.Choices))
-		for choice := range every {
-			every[choice] = p
-			every[choice].Predicted = choice
-		}
-		for i, m := range t.Score(every) {
-			mean[i].Value += m.Value / float64(len(preds))
-		}
-	}
-	if len(preds) == 0 {
-		return t.Score(nil)
-	}
-	return mean
-}
-
 // generativeMatch is the score from which on a generative example counts as
 // matched: the model scores 1 when it would write the whole target, else 0.
 const generativeMatch = 0.5

@@ -4,20 +4,22 @@
 // score what it filled in. BERT reads the same examples as a sentence pair.
 //
 // A [Task] is a value: how a line of its file is read, its patterns and
-// verbalizers, its metrics. One example through the default pattern of CB:
+// verbalizers, its metrics. CB's validation file through its pattern 3:
 //
 //	task, _ := tasks.Get("CB")
-//	encoder, err := task.NewEncoder(tasks.Cloze, task.DefaultPattern, task.MaxLength, tokenizer)
+//	encoder, err := task.NewEncoder(tasks.Cloze, 3, 256, tokenizer)
 //	for example, err := range task.Read("CB/val.jsonl", "val", tasks.Cloze) {
-//		encoded, err := encoder.Encode(example) // spans.Block, verbalizer ids, gold label
+//		encoded, cut, err := encoder.Encode(example) // spans.Block, verbalizer ids, gold label
 //		prediction := tasks.Predict(encoded, scores)
 //	}
 //
-// [Prepare] does so for a whole task folder and writes Arrow files that
-// [OpenSplit] reads back.
+// [Encoder.Prepare] does so for a whole task folder and writes Arrow files that
+// [OpenSplit] reads back. Which pattern and length a task has by default is in
+// package configs.
 package tasks
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/glmkit/glmkit/configs"
@@ -29,17 +31,14 @@ type Task struct {
 	// Labels are the label names in the authors' order, which Label and
 	// Verbalizers follow. COPA's number its choices; ReCoRD has no use for them.
 	Labels []string
-	// DefaultPattern and MaxLength (tokens of a sequence) are those of the
-	// released configurations.
-	DefaultPattern, MaxLength int
 
 	// candidates is true where every example brings its own choices, each of
 	// which becomes a sequence (COPA, ReCoRD).
 	candidates bool
 	// numeric is true where the authors hold Labels as integers.
-	numeric bool
-	patterns   []pattern
-	pair       pair
+	numeric  bool
+	patterns []pattern
+	pair     pair
 	// read turns one line into examples; none where the line is not used.
 	read func(line value, f file) []Example
 	// mirror makes of a training example the second one that COPA adds.
@@ -62,41 +61,16 @@ func Names() []string {
 // Get returns the task of that name in any case. An unknown name is a
 // configs.Error that offers the nearest one.
 func Get(name string) (*Task, error) {
-	nearest, distance := "", len(name)+len("MultiRC")
 	for _, task := range registry {
 		if strings.EqualFold(task.Name, name) {
 			return task, nil
 		}
-		if d := editDistance(strings.ToLower(task.Name), strings.ToLower(name)); d < distance {
-			nearest, distance = task.Name, d
-		}
 	}
 	return nil, &configs.Error{
-		Field: "task",
-		Msg:   "there is no task " + quote(name) + "; nearest is " + nearest,
-		Hint:  "one of " + strings.Join(Names(), ", "),
+		Msg:  fmt.Sprintf("there is no task %s; did you mean %s?", quote(name), configs.Nearest(name, Names())),
+		Hint: "one of " + strings.Join(Names(), ", "),
 	}
 }
 
 // Patterns is the number of patterns: ids run from 0 to Patterns()-1.
 func (t *Task) Patterns() int { return len(t.patterns) }
-
-// editDistance is Levenshtein's, in bytes.
-func editDistance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := 1
-			if a[i] == b[j] {
-				cost = 0
-			}
-			diagonal, row[j+1] = row[j+1], min(diagonal+cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
-}

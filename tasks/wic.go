@@ -2,11 +2,9 @@ package tasks
 
 // wiC asks whether a word has the same sense in two sentences.
 var wiC = &Task{
-	Name:           "WiC",
-	Labels:         []string{"false", "true"},
-	DefaultPattern: 1,
-	MaxLength:      256,
-	read:           readWiC,
+	Name:   "WiC",
+	Labels: []string{"false", "true"},
+	read:   readWiC,
 	patterns: []pattern{
 		0: {
 			a:     template{`✂"{sentence1}" / "{sentence2}"`, ` Similar sense of "{word}"?`, "▢", "."},

@@ -11,11 +11,9 @@ import (
 // write. The form with negative examples, which the authors also have, needs
 // data that they never published.
 var wsc = &Task{
-	Name:           "WSC",
-	Labels:         []string{"False", "True"},
-	DefaultPattern: 2,
-	MaxLength:      128,
-	read:           readWSC,
+	Name:   "WSC",
+	Labels: []string{"False", "True"},
+	read:   readWSC,
 	patterns: []pattern{
 		0: {a: template{"✂{text}", " The pronoun '*{pronoun}*' refers to", "▢", "."}},
 		1: {a: template{"✂{text}", " In the previous sentence, the pronoun '*{pronoun}*' refers to", "▢", "."}},
