@@ -174,7 +174,7 @@ func (r *shardReader) window(row int64) (Window, error) {
 		}
 	}
 	if lo == hi || row < 0 || row-r.batches[lo].firstRow >= r.batches[lo].rows {
-		return w, fmt.Errorf("there is no row %d", row)
+		return Window{}, fmt.Errorf("there is no row %d", row)
 	}
 	b := &r.batches[lo]
 	row -= b.firstRow
@@ -182,16 +182,16 @@ func (r *shardReader) window(row int64) (Window, error) {
 	var scratch [4096]byte
 	raw, err := r.list(scratch[:], b.tokenEnds, b.tokens, row, int64(r.idWidth))
 	if err != nil {
-		return w, err
+		return Window{}, err
 	}
 	w.Tokens = appendIDs(make([]int32, 0, len(raw)/r.idWidth), raw, r.idWidth)
 	for _, id := range w.Tokens {
 		if uint(id) >= uint(r.vocabulary) {
-			return w, fmt.Errorf("token id %d of a vocabulary of %d", id, r.vocabulary)
+			return Window{}, fmt.Errorf("token id %d of a vocabulary of %d", id, r.vocabulary)
 		}
 	}
 	if raw, err = r.list(scratch[:], b.spanEnds, b.spans, row, int64(2*r.spanWidth)); err != nil {
-		return w, err
+		return Window{}, err
 	}
 	var placeBuf [128]int32
 	places := appendIDs(placeBuf[:0], raw, r.spanWidth)
@@ -199,18 +199,18 @@ func (r *shardReader) window(row int64) (Window, error) {
 	for ; len(places) >= 2; places = places[2:] {
 		s := spans.Span{Start: int(places[0]), End: int(places[1])}
 		if s.Start < 0 || s.Start >= s.End || s.End > len(w.Tokens) {
-			return w, fmt.Errorf("span [%d,%d) in a window of %d tokens", s.Start, s.End, len(w.Tokens))
+			return Window{}, fmt.Errorf("span [%d,%d) in a window of %d tokens", s.Start, s.End, len(w.Tokens))
 		}
 		w.Sample.Spans = append(w.Sample.Spans, s)
 	}
 	if raw, err = r.bytes(scratch[:], b.mode.at+row, 1); err != nil {
-		return w, err
+		return Window{}, err
 	}
 	if w.Sample.Mode = spans.Mode(raw[0]); w.Sample.Mode > spans.Document {
-		return w, fmt.Errorf("unknown mode %d", raw[0])
+		return Window{}, fmt.Errorf("unknown mode %d", raw[0])
 	}
 	if raw, err = r.bytes(scratch[:], b.prefix.at+row/8, 1); err != nil {
-		return w, err
+		return Window{}, err
 	}
 	w.Sample.Prefix = raw[0]>>(row%8)&1 == 1
 	return w, nil
