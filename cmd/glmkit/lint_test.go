@@ -29,7 +29,7 @@ var tiers = [][]string{
 	{"spans", "metrics", "configs"},
 	{"corpus", "tasks"},
 	{"runner", "reports"},
-	{"cmd"},
+	{"cmd", "bench"},
 }
 
 // pure packages import nothing of the module at all.
@@ -72,7 +72,7 @@ func moduleFiles(t *testing.T) []*sourceFile {
 		rel = filepath.ToSlash(rel)
 		base := entry.Name()
 		if entry.IsDir() {
-			if rel != "." && (strings.HasPrefix(base, ".") || strings.HasPrefix(base, "_") || base == "testdata" || rel == "demo") {
+			if rel != "." && (strings.HasPrefix(base, ".") || strings.HasPrefix(base, "_") || base == "testdata" || base == "node_modules" || rel == "demo") {
 				return fs.SkipDir
 			}
 			return nil

@@ -94,17 +94,17 @@ func (w *workshop) compilations() int {
 	return strings.Count(string(text), "\n")
 }
 
-// fit runs the command in the checkout.
-func (w *workshop) fit(ctx context.Context, print bool) (code int, stdout, stderr string) {
+// call runs one of the command's actions in the checkout.
+func (w *workshop) call(ctx context.Context, do func(*fitter, context.Context) error) (code int, stdout, stderr string) {
 	w.t.Helper()
 	var out, errs bytes.Buffer
-	code = run(ctx, w.root, print, search{LIBTORCH: filepath.Join(w.dir, "libtorch")}, &out, &errs)
+	code = run(ctx, w.root, do, search{LIBTORCH: filepath.Join(w.dir, "libtorch")}, &out, &errs)
 	return code, out.String(), errs.String()
 }
 
 func (w *workshop) mustFit() (stdout string) {
 	w.t.Helper()
-	code, stdout, stderr := w.fit(context.Background(), false)
+	code, stdout, stderr := w.call(context.Background(), (*fitter).run)
 	if code != 0 {
 		w.t.Fatalf("exit code %d\n%s%s", code, stdout, stderr)
 	}
@@ -149,7 +149,7 @@ func TestFit(t *testing.T) {
 	if text := w.read("modcache/" + gotchPath + "@" + gotchVersion + "/libtch/" + generatedSource); !strings.Contains(text, "absent") {
 		t.Error("the module cache was changed")
 	}
-	if code, out, _ := w.fit(context.Background(), true); code != 0 || !strings.Contains(out, "done: .build/gotch") || !strings.Contains(out, "2.6.1") {
+	if code, out, _ := w.call(context.Background(), (*fitter).print); code != 0 || !strings.Contains(out, "done: .build/gotch") || !strings.Contains(out, "2.6.1") {
 		t.Errorf("-print after the fit: exit code %d\n%s", code, out)
 	}
 }
@@ -256,7 +256,7 @@ func TestFitErrors(t *testing.T) {
 			w := newWorkshop(t)
 			test.do(w)
 			workspace, _ := os.ReadFile(filepath.Join(w.root, "go.work"))
-			code, stdout, stderr := w.fit(context.Background(), false)
+			code, stdout, stderr := w.call(context.Background(), (*fitter).run)
 			if code != test.code || !strings.Contains(stderr, test.err) || !strings.Contains(stderr, test.try) {
 				t.Errorf("exit code %d, want %d with %q and %q; got\n%s%s", code, test.code, test.err, test.try, stdout, stderr)
 			}
@@ -280,7 +280,7 @@ func TestFailedFitKeepsTheLast(t *testing.T) {
 	before := w.read("checkout/" + flagsFile)
 	w.write("compiler.version", "13")
 	w.write("compiler.hook", "echo 'x.h:3:1: error: no' >&2; exit 1")
-	if code, _, _ := w.fit(context.Background(), false); code != 1 {
+	if code, _, _ := w.call(context.Background(), (*fitter).run); code != 1 {
 		t.Fatalf("exit code %d, want 1", code)
 	}
 	if w.read("checkout/"+flagsFile) != before || w.read("checkout/.build/libtorch.json") == "" {
@@ -306,7 +306,7 @@ func TestInterruptedFit(t *testing.T) {
 		}
 	}()
 	start := time.Now()
-	code, _, stderr := w.fit(ctx, false)
+	code, _, stderr := w.call(ctx, (*fitter).run)
 	if code != 130 || !strings.Contains(stderr, "interrupted") {
 		t.Errorf("exit code %d, want 130: %s", code, stderr)
 	}
@@ -322,17 +322,27 @@ func TestInterruptedFit(t *testing.T) {
 
 func TestPrintBeforeFit(t *testing.T) {
 	w := newWorkshop(t)
-	code, out, stderr := w.fit(context.Background(), true)
+	code, out, stderr := w.call(context.Background(), (*fitter).print)
 	if code != 0 || !strings.Contains(out, "to be done: make libtorch") {
 		t.Errorf("exit code %d\n%s%s", code, out, stderr)
 	}
 	w.nothingHalfDone()
 }
 
+// find must work before a compiler is installed.
+func TestFindWithoutCompiler(t *testing.T) {
+	w := newWorkshop(t)
+	t.Setenv("CXX", "no-such-compiler")
+	code, out, stderr := w.call(context.Background(), (*fitter).find)
+	if code != 0 || !strings.HasPrefix(out, "libtorch 2.6.1 for CPU, from LIBTORCH") {
+		t.Errorf("exit code %d\n%s%s", code, out, stderr)
+	}
+}
+
 func TestOutsideACheckout(t *testing.T) {
 	w := newWorkshop(t)
 	w.root = w.dir
-	if code, _, stderr := w.fit(context.Background(), false); code != 1 || !strings.Contains(stderr, "run it inside a checkout") {
+	if code, _, stderr := w.call(context.Background(), (*fitter).run); code != 1 || !strings.Contains(stderr, "run it inside a checkout") {
 		t.Errorf("exit code %d: %s", code, stderr)
 	}
 }
@@ -343,7 +353,7 @@ func TestForbiddenPath(t *testing.T) {
 		t.Fatal(err)
 	}
 	var out, errs bytes.Buffer
-	code := run(context.Background(), w.root, false, search{LIBTORCH: filepath.Join(w.dir, "lib(torch)")}, &out, &errs)
+	code := run(context.Background(), w.root, (*fitter).run, search{LIBTORCH: filepath.Join(w.dir, "lib(torch)")}, &out, &errs)
 	if code != 4 || !strings.Contains(errs.String(), `takes no "("`) || !strings.Contains(errs.String(), "ln -s") {
 		t.Errorf("exit code %d: %s", code, errs.String())
 	}

@@ -15,7 +15,7 @@
 //
 // Usage:
 //
-//	go run ./runner/internal/fit [-print]
+//	go run ./runner/internal/fit [-find | -print]
 //
 // The environment: LIBTORCH names the libtorch to use (a folder with include/
 // and lib/), CXX the compiler. Exit codes: 0 done, 1 failure, 2 usage, 4
@@ -36,9 +36,10 @@ import (
 )
 
 func main() {
-	print := flag.Bool("print", false, "print what was found and change nothing")
+	find := flag.Bool("find", false, "only say which libtorch would be used")
+	print := flag.Bool("print", false, "print all that was found, and change nothing")
 	flag.Usage = func() {
-		fmt.Fprintln(flag.CommandLine.Output(), "usage: go run ./runner/internal/fit [-print]")
+		fmt.Fprintln(flag.CommandLine.Output(), "usage: go run ./runner/internal/fit [-find | -print]")
 		flag.PrintDefaults()
 	}
 	flag.Parse()
@@ -53,19 +54,21 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	os.Exit(run(ctx, dir, *print, systemSearch(), os.Stdout, os.Stderr))
+	do := (*fitter).run
+	switch {
+	case *find:
+		do = (*fitter).find
+	case *print:
+		do = (*fitter).print
+	}
+	os.Exit(run(ctx, dir, do, systemSearch(), os.Stdout, os.Stderr))
 }
 
-// run is the command, called in dir; it returns the exit code.
-func run(ctx context.Context, dir string, print bool, search search, stdout, stderr io.Writer) int {
+// run does one of the command's actions in dir; it returns the exit code.
+func run(ctx context.Context, dir string, do func(*fitter, context.Context) error, search search, stdout, stderr io.Writer) int {
 	root, err := moduleRoot(dir)
 	if err == nil {
-		f := &fitter{root: root, search: search, out: stdout, start: time.Now()}
-		if print {
-			err = f.print(ctx)
-		} else {
-			err = f.run(ctx)
-		}
+		err = do(&fitter{root: root, search: search, out: stdout, start: time.Now()}, ctx)
 	}
 	switch {
 	case err == nil:
@@ -83,6 +86,15 @@ func run(ctx context.Context, dir string, print bool, search search, stdout, std
 		}
 	}
 	return 1
+}
+
+// find says which libtorch would be used. It needs no compiler.
+func (f *fitter) find(ctx context.Context) error {
+	lt, err := f.search.find(ctx)
+	if err == nil {
+		fmt.Fprintln(f.out, lt)
+	}
+	return err
 }
 
 // print tells what was found.

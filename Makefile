@@ -1,0 +1,71 @@
+# Everything a user or a developer runs. `make` alone lists the targets.
+#
+# Variables: LIBTORCH=/path (another libtorch), CXX=clang++ (another compiler),
+# TIMEOUT=60m (of one package's tests), RUN=regexp (only these tests).
+
+# What is installed where it is missing, and only then. libtorch of Debian comes
+# with a reference BLAS that is many times slower than OpenBLAS.
+APT_PACKAGES := ca-certificates git g++ libc6-dev make libtorch-dev libopenblas0-openmp
+
+GO      ?= go
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+TIMEOUT ?= 30m
+RUN     ?= .
+
+# -buildvcs=false: the version is in VERSION, and a checkout that another user
+# owns would stop the go command.
+BUILD := $(GO) build -buildvcs=false -ldflags '-X main.version=$(VERSION)'
+# The fit runs before there is a workspace, and without any C compiler.
+FIT   := env GOWORK=off CGO_ENABLED=0 $(GO) run -buildvcs=false ./runner/internal/fit
+NOCGO := env GOWORK=off CGO_ENABLED=0
+
+export LIBTORCH
+.DEFAULT_GOAL := help
+.PHONY: help setup libtorch build nocgo test race lint demo bench check-debian12 check-debian13 clean
+
+help: ## list the targets
+	@echo 'glmkit $(VERSION). On a fresh machine: make demo, or make test.'
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+setup: ## install the system packages that are missing (apt, through sudo where needed)
+	@FIND='$(FIT) -find' GO='$(GO)' scripts/setup.sh $(APT_PACKAGES)
+
+libtorch: setup ## find libtorch and fit gotch to it (LIBTORCH=/path for another one)
+	@$(FIT)
+
+build: libtorch ## build ./glmkit
+	@if [ "$$($(GO) list -f '{{.Stale}}' github.com/sugarme/gotch/libtch)" = true ]; then \
+		echo 'compiling the bindings of libtorch, once: two to four minutes without a word'; fi
+	$(BUILD) -o glmkit ./cmd/glmkit
+
+nocgo: ## build a glmkit without libtorch (prepare and report only), and test it
+	$(NOCGO) $(BUILD) -o .build/glmkit-nocgo ./cmd/glmkit
+	$(NOCGO) $(GO) test -timeout $(TIMEOUT) -run '$(RUN)' ./...
+
+test: build ## set up, fit, build, and run every test
+	$(GO) vet ./...
+	$(NOCGO) $(GO) vet ./...
+	$(GO) test -timeout $(TIMEOUT) -run '$(RUN)' ./...
+	$(NOCGO) $(GO) test -timeout $(TIMEOUT) -run '$(RUN)' ./cmd/... ./runner/...
+
+# The packages below runner: those that touch libtorch would be compiled anew.
+race: setup ## run the tests of the packages without libtorch under the race detector
+	GOWORK=off CGO_ENABLED=1 $(GO) test -race -timeout $(TIMEOUT) -run '$(RUN)' ./spans/... ./metrics/... ./configs/... ./corpus/... ./tasks/... ./reports/...
+
+lint: ## check the module's own rules: imports, names, comments, format
+	$(NOCGO) $(GO) test -run Lint ./cmd/glmkit
+
+demo: build ## pretrain, finetune and compare a small GLM and BERT on a made-up world
+	scripts/demo.sh
+
+bench: build ## measure glmkit beside its peers
+	bench/run.sh
+
+check-debian12: ## make test (and make demo, with DEMO=1) in an empty Debian 12; as root
+	scripts/debian-root.sh bookworm 'make test$(if $(DEMO), && make demo)'
+
+check-debian13: ## fit, build and test the runner in an empty Debian 13 with libtorch 2.6; as root
+	scripts/debian-root.sh trixie 'make build && go test -timeout $(TIMEOUT) ./runner/... ./cmd/...'
+
+clean: ## remove what make has built
+	rm -rf .build glmkit demo go.work go.work.sum runner/internal/torch/libtorch_flags.go
