@@ -1,6 +1,7 @@
 package reports
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
@@ -42,6 +43,8 @@ func Build(results []*Result, o Options) (*Table, error) {
 		return nil, errors.New("building a table: no results")
 	}
 	b := &builder{options: o, cells: map[string]map[string]*runs{}}
+	// The order of seeds decides which of them a resample draws.
+	results = slices.SortedStableFunc(slices.Values(results), func(r, s *Result) int { return cmp.Compare(r.Seed, s.Seed) })
 	for _, r := range results {
 		if first := results[0]; r.Split != first.Split {
 			return nil, &corpus.DataError{

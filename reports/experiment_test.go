@@ -3,6 +3,8 @@ package reports
 import (
 	"fmt"
 	"math/rand/v2"
+	"os"
+	"slices"
 	"testing"
 	"time"
 
@@ -130,9 +132,13 @@ func (e experiment) result(t *testing.T, m Model, task string, seed uint64, pred
 }
 
 // write makes all result files in a new folder and reads them back.
-func (e experiment) write(t *testing.T) (dir string, results []*Result) {
+func (e experiment) write(t *testing.T) []*Result {
 	t.Helper()
-	dir = t.TempDir()
+	return e.writeTo(t, t.TempDir())
+}
+
+func (e experiment) writeTo(t *testing.T, dir string) []*Result {
+	t.Helper()
 	for _, m := range e.models {
 		for _, task := range e.tasks {
 			for _, seed := range e.seeds {
@@ -147,5 +153,34 @@ func (e experiment) write(t *testing.T) (dir string, results []*Result) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return dir, results
+	return results
+}
+
+// shared holds the results of twoModels for all tests that only read them:
+// every file is synced to the disk, which takes its time.
+var shared struct {
+	dir     string
+	results []*Result
+}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if shared.dir != "" {
+		os.RemoveAll(shared.dir)
+	}
+	os.Exit(code)
+}
+
+// usual are the results of twoModels.
+func usual(t *testing.T) []*Result {
+	t.Helper()
+	if shared.results == nil {
+		dir, err := os.MkdirTemp("", "reports")
+		if err != nil {
+			t.Fatal(err)
+		}
+		shared.dir = dir
+		shared.results = twoModels().writeTo(t, dir)
+	}
+	return slices.Clone(shared.results)
 }

@@ -78,7 +78,7 @@ func (b *builder) concludeChance(row Row) {
 		}
 	}
 	if len(above) == 0 {
-		b.table.Conclusions = append(b.table.Conclusions, fmt.Sprintf("%s is above chance on none of %d tasks.", row.Name, measured))
+		b.table.Conclusions = append(b.table.Conclusions, fmt.Sprintf("%s is above chance on 0 of %d tasks.", row.Name, measured))
 		return
 	}
 	b.conclusion(above, "%s is above chance on %d of %d tasks:", row.Name, len(above), measured)
@@ -150,7 +150,11 @@ func (b *builder) warnSeeds() {
 			b.note("%d runs only: %s. The spread between training runs is hardly known from so few.", n, list(n))
 		}
 	}
-	if len(by) == 1 {
+	switch {
+	case len(by) == 1 && by[1] != nil:
+		b.method("Every value is of one run.")
+		return
+	case len(by) == 1:
 		for n := range by {
 			b.method("Every value is a mean over runs with different seeds: %d of each model and task.", n)
 		}
@@ -289,7 +293,7 @@ func (b *builder) explain() {
 	b.method("Intervals: %.0f %%, from %d resamples of examples (whole passages where they share one) and of runs, widened by Student's t for few runs.", 100*b.options.Confidence, b.options.Resamples)
 	b.method("Chance: the best of the majority label and of guessing; a choice at random for ReCoRD and COPA. Marks against it are not corrected for their number.")
 	if tests, methods := b.tests(); tests > 0 {
-		b.method("Differences: paired on the same examples, %s, Holm's correction over the %d tests of this table at level %.2g.", strings.Join(methods, " or "), tests, b.alpha())
+		b.method("Differences: paired on the same examples, %s, Holm's correction over all tests of this table (%d) at level %.2g.", strings.Join(methods, " or "), tests, b.alpha())
 	}
 }
 

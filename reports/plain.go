@@ -23,7 +23,7 @@ func (t *Table) JSON(w io.Writer) error {
 // scripts. Fields that a value has not are empty.
 func (t *Table) TSV(w io.Writer) error {
 	out := bufio.NewWriter(w)
-	fmt.Fprintln(out, "section\tmodel\ttask\tmetric\tvalue\tlo\thi\truns\texamples\tunits\tchance\ttest\tp\tp_holm\tsignificant\tdetectable\tsource")
+	fmt.Fprintln(out, "section\tmodel\ttask\tmetric\tvalue\tlo\thi\truns\texamples\tunits\tagainst_chance\ttest\tp\tp_holm\tsignificant\tdetectable\tsource")
 	for _, section := range []struct {
 		name string
 		rows []Row

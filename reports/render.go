@@ -94,12 +94,12 @@ func join(cells []*Cell, s style) (values, reaches string) {
 	absent := true
 	for _, c := range cells {
 		value, mark, reach := c.text()
-		if mark == "" {
-			mark = blank
-		}
 		value += mark
 		if s&paint != 0 {
 			value = c.paint(value)
+		}
+		if mark == "" {
+			value += blank
 		}
 		v = append(v, value)
 		if reach != "" {

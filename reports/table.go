@@ -52,12 +52,13 @@ type Row struct {
 	Cells []*Cell `json:"cells"` // parallel to Table.Columns; nil: no such value
 }
 
-// Against says on which side of chance a whole interval lies.
+// Against says on which side of chance a whole interval lies; empty where it
+// holds chance.
 type Against string
 
 const (
-	Above Against = "above" // of chance
-	Below Against = "below"
+	Above Against = "above" // Above chance
+	Below Against = "below" // Below chance
 )
 
 // Cell is one value of a table, 0–100. A measured value is the mean over seeds.
