@@ -29,35 +29,37 @@ func (t *Tokenizer) Encode(dst []int32, text string) []int32 {
 // up with zeros. Zeros change nothing: cleaning removes them from a text, and
 // the chunk of zeros alone, which is what an empty place of the table holds,
 // has no ids.
-type chunk [chunkBytes / 8]uint64
+type chunk struct{ lo, hi uint64 }
 
-// A place of the table, known, is a cache line.
 const (
-	chunkBytes = 32
-	chunkIDs   = 7
+	chunkBytes = 16
+	chunkIDs   = 3
 )
 
+// known is a chunk and its ids.
 type known struct {
 	chunk chunk
 	ids   [chunkIDs]int32
 	n     int32
 }
 
-// knownBits sets the size of a worker's table: 2^13 places, 512 KiB.
-const knownBits = 13
+// knownBits sets the size of a worker's table: 2^14 places of a cache line
+// each, 1 MiB. English novels find 97 % of their words in it.
+const knownBits = 14
 
 // worker encodes for one goroutine at a time.
 type worker struct {
-	t     *Tokenizer
-	known [1 << knownBits]known
+	t *Tokenizer
+	// known holds the chunks seen lately, two at each place, the later first.
+	known [1 << knownBits][2]known
 	norm  normalizer
 }
 
 // place is where in the table a chunk belongs.
-func (c *chunk) place() uint64 {
-	h := c[0] ^ bits.RotateLeft64(c[1], 23) ^ bits.RotateLeft64(c[2], 37) ^ bits.RotateLeft64(c[3], 53)
-	h *= 0x9e3779b97f4a7c15
-	return (h ^ h>>29) * 0x9e3779b97f4a7c15 >> (64 - knownBits)
+func (c chunk) place() uint64 {
+	const odd = 0x9e3779b97f4a7c15
+	h := (c.lo ^ bits.RotateLeft64(c.hi, 29)) * odd
+	return (h ^ h>>32) * odd >> (64 - knownBits)
 }
 
 func (w *worker) encode(dst []int32, text string) []int32 {
@@ -77,8 +79,7 @@ func (w *worker) encode(dst []int32, text string) []int32 {
 			continue
 		}
 
-		var key chunk
-		n := letters(&key, text, i)
+		key, n := letters(text, i)
 		if n == 0 || i+n < len(text) && goesOn(text[i+n]) {
 			start, end := nextChunk(text, i)
 			if start > i { // past spaces that are not ASCII
@@ -93,13 +94,19 @@ func (w *worker) encode(dst []int32, text string) []int32 {
 			}
 			key = pack(text[i:end])
 		}
-		k := &w.known[key.place()]
-		switch {
-		case k.chunk != key:
-			dst = w.learn(dst, k, key, text[i:i+n])
-		case k.n == 1:
+		place := &w.known[key.place()]
+		if place[0].chunk != key {
+			if place[1].chunk == key {
+				place[0], place[1] = place[1], place[0]
+			} else {
+				dst = w.learn(dst, place, key, text[i:i+n])
+				i += n
+				continue
+			}
+		}
+		if k := &place[0]; k.n == 1 {
 			dst = append(dst, k.ids[0])
-		default:
+		} else {
 			dst = append(dst, k.ids[:k.n]...)
 		}
 		i += n
@@ -115,26 +122,23 @@ func (w *worker) encode(dst []int32, text string) []int32 {
 func goesOn(c byte) bool { return c >= utf8.RuneSelf || asciiClass[c] == inWord }
 
 // letters packs the ASCII letters and digits that text has from i on. n, their
-// number, is 0 also where it cannot tell because there may be more of them
+// number, is 0 also where it cannot tell, because there may be more of them
 // than a chunk holds or the text ends too soon.
-func letters(key *chunk, text string, i int) (n int) {
-	for w := range key {
-		if i+8 > len(text) {
-			return 0
-		}
-		x := load64(text, i)
-		others := notLetters(x)
-		if others == 0 {
-			key[w] = x
-			i += 8
-			n += 8
-			continue
-		}
-		more := bits.TrailingZeros64(others) &^ 7
-		key[w] = x & (1<<more - 1)
-		return n + more/8
+func letters(text string, i int) (key chunk, n int) {
+	if i+chunkBytes > len(text) {
+		return key, 0
 	}
-	return 0
+	x := load64(text, i)
+	if others := notLetters(x); others != 0 {
+		n := bits.TrailingZeros64(others) &^ 7
+		return chunk{lo: x & (1<<n - 1)}, n / 8
+	}
+	y := load64(text, i+8)
+	if others := notLetters(y); others != 0 {
+		n := bits.TrailingZeros64(others) &^ 7
+		return chunk{x, y & (1<<n - 1)}, 8 + n/8
+	}
+	return key, 0
 }
 
 // load64 reads eight bytes, the first the lowest. (The compiler makes one load
@@ -157,12 +161,13 @@ func notLetters(x uint64) uint64 {
 	return ^(letter|digit)&high | x&high
 }
 
-// pack fills a chunk from up to chunkBytes bytes.
-func pack(text string) (key chunk) {
+// pack makes a chunk of up to chunkBytes bytes.
+func pack(text string) chunk {
+	var words [2]uint64
 	for i := 0; i < len(text); i++ {
-		key[i/8] |= uint64(text[i]) << (8 * (i % 8))
+		words[i/8] |= uint64(text[i]) << (8 * (i % 8))
 	}
-	return key
+	return chunk{words[0], words[1]}
 }
 
 // nextChunk finds the first chunk of text from i on; it is empty, at the end
@@ -175,7 +180,7 @@ func nextChunk(text string, i int) (start, end int) {
 		} else {
 			var r rune
 			r, size = utf8.DecodeRuneInString(text[end:])
-			class = classOf(r)
+			class = charOf(r).class()
 		}
 		switch {
 		case class == inWord:
@@ -206,20 +211,24 @@ func (t *Tokenizer) specialAt(text string, i int) (id int32, n int) {
 	return 0, 0
 }
 
-// learn appends the ids of a chunk, whose bytes are text, and remembers them in
-// k, instead of what was there.
-func (w *worker) learn(dst []int32, k *known, key chunk, text string) []int32 {
+// learn appends the ids of a chunk, whose bytes are text, and remembers them
+// first at place.
+func (w *worker) learn(dst []int32, place *[2]known, key chunk, text string) []int32 {
 	before := len(dst)
 	dst = w.appendChunk(dst, text)
 	if n := len(dst) - before; n <= chunkIDs {
-		k.chunk, k.n = key, int32(n)
-		copy(k.ids[:], dst[before:])
+		place[1] = place[0]
+		place[0] = known{chunk: key, n: int32(n)}
+		copy(place[0].ids[:], dst[before:])
 	}
 	return dst
 }
 
 // appendChunk appends the ids of a chunk, the long way.
 func (w *worker) appendChunk(dst []int32, text string) []int32 {
+	if word, ok := w.norm.simple(text); ok {
+		return w.t.appendWord(dst, word)
+	}
 	for word := range w.norm.words(text) {
 		dst = w.t.appendWord(dst, word)
 	}

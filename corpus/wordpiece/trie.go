@@ -1,85 +1,130 @@
 package wordpiece
 
 import (
-	"math/bits"
+	"cmp"
+	"slices"
 	"strings"
 )
 
-// trie finds the longest token at the start of a string. Its edges lie in one
-// hash table, keyed by node and byte.
+// trie finds the longest token at the start of a string. It is a double array:
+// the child of node n over byte c is nodes[n].base+c, if that one's parent is n.
 type trie struct {
-	edges []edge  // length a power of two
-	shift int     // of the hash
-	ids   []int32 // by node: the token that ends there, or -1
+	nodes []trieNode
 }
 
-// edge leads from a node over a byte to another node; to is 0 in an empty
-// place of the table.
-type edge struct {
-	from uint32 // node<<8 | byte
-	to   uint32
+type trieNode struct {
+	base   int32
+	parent int32 // of this node; -1 where the place is free
+	id     int32 // the token that ends here, or -1
 }
 
 // The two roots: tokens that begin a word, and those that continue one.
 const (
-	wordStart uint32 = iota
+	wordStart int32 = iota
 	wordInside
 	roots
 )
 
+// entry is a token without its continuation mark.
+type entry struct {
+	text string
+	id   int32
+}
+
 func newTrie(vocab []string) trie {
-	nodes := int(roots)
-	for _, token := range vocab {
-		nodes += len(token) // an upper bound: nothing shared
-	}
-	bitsUsed := bits.Len(uint(nodes))
-	tr := trie{edges: make([]edge, 1<<bitsUsed), shift: 64 - bitsUsed, ids: []int32{-1, -1}}
+	var starts, continuations []entry
 	for id, token := range vocab {
 		if rest, ok := strings.CutPrefix(token, continuation); !ok {
-			tr.insert(wordStart, token, int32(id))
+			starts = append(starts, entry{token, int32(id)})
 		} else if rest != "" {
-			tr.insert(wordInside, rest, int32(id))
+			continuations = append(continuations, entry{rest, int32(id)})
 		}
 	}
-	return tr
+	t := trie{}
+	t.grow(int(roots) + 256)
+	t.nodes[wordStart].parent, t.nodes[wordInside].parent = 0, 0
+
+	// Breadth first: the nodes with many children find places while there is
+	// room.
+	type task struct {
+		node    int32
+		depth   int
+		entries []entry
+	}
+	free := [2]int32{roots, roots} // where to look for places: for one child, for more
+	queue := []task{{wordStart, 0, starts}, {wordInside, 0, continuations}}
+	for _, task := range queue {
+		slices.SortFunc(task.entries, func(a, b entry) int { return cmp.Compare(a.text, b.text) })
+	}
+	var children []task
+	for len(queue) > 0 {
+		task := queue[0]
+		queue = queue[1:]
+		entries := task.entries
+		if len(entries) > 0 && len(entries[0].text) == task.depth {
+			t.nodes[task.node].id = entries[0].id
+			entries = entries[1:]
+		}
+		if len(entries) == 0 {
+			continue
+		}
+		children = children[:0]
+		for len(entries) > 0 {
+			c := entries[0].text[task.depth]
+			n := 1
+			for n < len(entries) && entries[n].text[task.depth] == c {
+				n++
+			}
+			child := task
+			child.node, child.depth, child.entries = int32(c), task.depth+1, entries[:n]
+			children = append(children, child)
+			entries = entries[n:]
+		}
+		// A search goes on where the last one of its kind ended; what nodes
+		// with many children leave free, those with one fill.
+		from := &free[min(len(children), len(free))-1]
+	search:
+		for ; ; *from++ {
+			t.grow(int(*from) + 512)
+			for _, child := range children {
+				if t.nodes[*from+child.node].parent >= 0 {
+					continue search
+				}
+			}
+			break
+		}
+		base := *from
+		t.nodes[task.node].base = base
+		for _, child := range children {
+			child.node += base
+			t.nodes[child.node].parent = task.node
+			queue = append(queue, child)
+		}
+	}
+	return t
 }
 
-// slot is the place of the edge from, or the empty place where it belongs.
-func (tr *trie) slot(from uint32) *edge {
-	i := int(uint64(from) * 0x9e3779b97f4a7c15 >> tr.shift)
-	for {
-		e := &tr.edges[i&(len(tr.edges)-1)]
-		if e.from == from && e.to != 0 || e.to == 0 {
-			return e
-		}
-		i++
+// grow makes at least n places.
+func (t *trie) grow(n int) {
+	for len(t.nodes) < n {
+		t.nodes = append(t.nodes, trieNode{parent: -1, id: -1})
 	}
-}
-
-func (tr *trie) insert(node uint32, token string, id int32) {
-	for i := 0; i < len(token); i++ {
-		from := node<<8 | uint32(token[i])
-		e := tr.slot(from)
-		if e.to == 0 {
-			*e = edge{from: from, to: uint32(len(tr.ids))}
-			tr.ids = append(tr.ids, -1)
-		}
-		node = e.to
-	}
-	tr.ids[node] = id
 }
 
 // longest returns the id of the longest token that word begins with, and its
 // length in bytes; 0 where there is none. root says which tokens count.
-func (tr *trie) longest(root uint32, word []byte) (id int32, n int) {
+func (t *trie) longest(root int32, word []byte) (id int32, n int) {
 	node := root
+	at := &t.nodes[root]
 	for i, c := range word {
-		node = tr.slot(node<<8 | uint32(c)).to
-		if node == 0 {
+		child := at.base + int32(c)
+		at = &t.nodes[child]
+		if at.parent != node {
 			break
 		}
-		if found := tr.ids[node]; found >= 0 {
-			id, n = found, i+1
+		node = child
+		if at.id >= 0 {
+			id, n = at.id, i+1
 		}
 	}
 	return id, n

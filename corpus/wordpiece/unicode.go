@@ -1,6 +1,7 @@
 package wordpiece
 
 import (
+	"cmp"
 	"iter"
 	"slices"
 	"strconv"
@@ -101,7 +102,55 @@ const (
 	alone // punctuation, Chinese characters, and what decomposes to punctuation
 )
 
-// asciiClass is classify for the first 128 characters, cheap to look up.
+// char is what is remembered of a character: its class in the lowest bits, and
+// above them, where normalization makes one starter of it, that one.
+type char uint32
+
+const (
+	classBits = 2
+	// dropped stands for a character that normalization removes, compound for
+	// all that has to be normalized within its chunk. No character has these
+	// numbers.
+	dropped  = unicode.MaxRune + 1
+	compound = unicode.MaxRune + 2
+)
+
+func (c char) class() charClass { return charClass(c & (1<<classBits - 1)) }
+
+// becomes is one character, dropped or compound.
+func (c char) becomes() rune { return rune(c >> classBits) }
+
+// charPages remembers the pages of 256 characters that occurred.
+var charPages [(unicode.MaxRune + 1) >> 8]atomic.Pointer[[256]char]
+
+// charOf looks r up.
+func charOf(r rune) char {
+	page := charPages[r>>8].Load()
+	if page == nil {
+		page = new([256]char)
+		var n normalizer
+		for i := range page {
+			page[i] = n.char(r&^255 | rune(i))
+		}
+		charPages[r>>8].Store(page) // another goroutine's page is the same
+	}
+	return page[r&255]
+}
+
+func (n *normalizer) char(r rune) char {
+	becomes := rune(compound)
+	switch out := n.normalize(string(r)); {
+	case len(out) == 0:
+		becomes = dropped
+	case len(out) == 1 && out[0].class == 0:
+		becomes = out[0].r
+	case len(out) == 3 && in(r, cjk):
+		becomes = out[1].r
+	}
+	return char(becomes)<<classBits | char(classify(r))
+}
+
+// asciiClass is the class of the first 128 characters, cheap to look up.
 var asciiClass = func() (classes [utf8.RuneSelf]charClass) {
 	for c := range classes {
 		classes[c] = classify(rune(c))
@@ -109,26 +158,12 @@ var asciiClass = func() (classes [utf8.RuneSelf]charClass) {
 	return classes
 }()
 
-// classPages remembers classify for the pages of 256 characters that occurred.
-var classPages [(unicode.MaxRune + 1) >> 8]atomic.Pointer[[256]charClass]
-
-func classOf(r rune) charClass {
-	page := classPages[r>>8].Load()
-	if page == nil {
-		page = new([256]charClass)
-		for i := range page {
-			page[i] = classify(r&^255 | rune(i))
-		}
-		classPages[r>>8].Store(page) // another goroutine's page is the same
-	}
-	return page[r&255]
-}
-
+// classify works out the class of r.
 func classify(r rune) charClass {
 	switch {
 	case in(r, controls):
 		return inWord
-	case unicode.Is(unicode.White_Space, r):
+	case unicode.IsSpace(r):
 		return space
 	case in(r, cjk), in(r, punctuation):
 		return alone
@@ -143,46 +178,47 @@ func classify(r rune) charClass {
 
 // normalizer holds the buffers of normalization.
 type normalizer struct {
-	out     []rune
-	classes []uint8 // canonical combining class of each of out
-	nfd     []byte
-	word    []byte
+	out  []normalized
+	nfd  []byte
+	word []byte
+}
+
+// normalized is a character and its canonical combining class.
+type normalized struct {
+	r     rune
+	class uint8
 }
 
 // normalize does what BertNormalizer does: clean, put spaces around Chinese
 // characters, decompose canonically, drop nonspacing marks, lower-case. Bytes
 // that are not UTF-8 count as U+FFFD, which cleaning removes. The result is
 // valid until the next call.
-func (n *normalizer) normalize(text string) []rune {
-	n.out, n.classes = n.out[:0], n.classes[:0]
-	// Combining characters are sorted by class among themselves, back to the
-	// last character of class 0, which may be a mark that is dropped.
-	barrier := 0
+func (n *normalizer) normalize(text string) []normalized {
+	n.out = n.out[:0]
+	// Combining characters, from barrier on, are sorted by class among
+	// themselves. A character of class 0 ends them, also a mark that is dropped.
+	barrier, sorted := 0, true
 	put := func(r rune, class uint8) {
 		if class == 0 {
+			if !sorted {
+				sortByClass(n.out[barrier:])
+				sorted = true
+			}
 			barrier = len(n.out)
 		}
 		if in(r, marks) {
 			return
 		}
-		n.out, n.classes = append(n.out, lower(r)), append(n.classes, class)
-		for i := len(n.out) - 1; i > barrier && n.classes[i-1] > class; i-- {
-			n.out[i-1], n.out[i] = n.out[i], n.out[i-1]
-			n.classes[i-1], n.classes[i] = n.classes[i], n.classes[i-1]
+		if last := len(n.out) - 1; last >= barrier && n.out[last].class > class {
+			sorted = false
 		}
+		n.out = append(n.out, normalized{lower(r), class})
 	}
 	for i, r := range text {
 		switch {
-		case r < utf8.RuneSelf && r > ' ' && r != 0x7f:
-			if 'A' <= r && r <= 'Z' {
-				r += 'a' - 'A'
-			}
-			barrier = len(n.out)
-			n.out, n.classes = append(n.out, r), append(n.classes, 0)
-			continue
 		case in(r, controls):
 			continue
-		case unicode.Is(unicode.White_Space, r):
+		case unicode.IsSpace(r):
 			put(' ', 0)
 			continue
 		case in(r, later):
@@ -203,7 +239,31 @@ func (n *normalizer) normalize(text string) []rune {
 			put(' ', 0)
 		}
 	}
+	if !sorted {
+		sortByClass(n.out[barrier:])
+	}
 	return n.out
+}
+
+func sortByClass(characters []normalized) {
+	slices.SortStableFunc(characters, func(a, b normalized) int { return cmp.Compare(a.class, b.class) })
+}
+
+// simple returns the normalized word that a chunk is, valid until the next
+// call, where no character of it needs more than to be replaced or dropped.
+func (n *normalizer) simple(chunk string) (word []byte, ok bool) {
+	word = n.word[:0]
+	for _, r := range chunk {
+		switch r = charOf(r).becomes(); r {
+		case dropped:
+		case compound:
+			return nil, false
+		default:
+			word = utf8.AppendRune(word, r)
+		}
+	}
+	n.word = word
+	return word, true
 }
 
 // words yields what BertPreTokenizer makes of a chunk: its normalized words in
@@ -212,7 +272,8 @@ func (n *normalizer) words(chunk string) iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
 		word := n.word[:0]
 		defer func() { n.word = word[:0] }()
-		for _, r := range n.normalize(chunk) {
+		for _, c := range n.normalize(chunk) {
+			r := c.r
 			isSpace, isPunctuation := r == ' ', in(r, punctuation)
 			if isSpace || isPunctuation {
 				if len(word) > 0 && !yield(word) {
