@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 
 	"github.com/glmkit/glmkit/spans"
 )
@@ -21,7 +22,8 @@ type shardReader struct {
 	size               int64
 	idWidth, spanWidth int
 	batches            []batchLayout
-	vocabulary         int // ids are below it
+	vocabulary         int       // ids are below it
+	scratch            sync.Pool // of *[]byte
 }
 
 // batchLayout is where the buffers of one record batch begin in the file.
@@ -50,7 +52,7 @@ var errNotShard = errors.New("not an Arrow file of this layout")
 func openShard(file io.ReaderAt, size int64, vocabulary, seqLength int) (*shardReader, error) {
 	r := &shardReader{file: file, size: size, idWidth: idWidth(vocabulary), spanWidth: idWidth(seqLength + 1), vocabulary: vocabulary}
 	const magic = "ARROW1"
-	tail, err := r.bytes(nil, size-int64(4+len(magic)), int64(4+len(magic)))
+	tail, err := r.bytes(new([]byte), size-int64(4+len(magic)), int64(4+len(magic)))
 	if err != nil {
 		return nil, err
 	}
@@ -58,7 +60,7 @@ func openShard(file io.ReaderAt, size int64, vocabulary, seqLength int) (*shardR
 		return nil, errors.New("the file does not end as an Arrow file does: it is cut short or damaged")
 	}
 	footerSize := int64(binary.LittleEndian.Uint32(tail))
-	raw, err := r.bytes(nil, size-int64(len(tail))-footerSize, footerSize)
+	raw, err := r.bytes(new([]byte), size-int64(len(tail))-footerSize, footerSize)
 	if err != nil {
 		return nil, err
 	}
@@ -91,7 +93,7 @@ func (r *shardReader) batch(at, metaSize, bodySize int64) (batchLayout, error) {
 	if metaSize < prefix || bodySize < 0 || bodySize > r.size {
 		return b, errNotShard
 	}
-	raw, err := r.bytes(nil, at, metaSize)
+	raw, err := r.bytes(new([]byte), at, metaSize)
 	if err != nil {
 		return b, err
 	}
@@ -131,26 +133,25 @@ func (r *shardReader) rows() int64 {
 	return last.firstRow + last.rows
 }
 
-// bytes reads n bytes at an offset, into dst where it has the room.
-func (r *shardReader) bytes(dst []byte, at, n int64) ([]byte, error) {
+// bytes reads n bytes at an offset into scratch, which grows as needed.
+func (r *shardReader) bytes(scratch *[]byte, at, n int64) ([]byte, error) {
 	if at < 0 || n < 0 || n > r.size || at > r.size-n {
 		return nil, errNotShard
 	}
-	if int64(cap(dst)) < n {
-		dst = make([]byte, n)
+	if int64(cap(*scratch)) < n {
+		*scratch = make([]byte, n)
 	}
-	dst = dst[:n]
-	if _, err := r.file.ReadAt(dst, at); err != nil {
+	raw := (*scratch)[:n]
+	if _, err := r.file.ReadAt(raw, at); err != nil {
 		return nil, err
 	}
-	return dst, nil
+	return raw, nil
 }
 
 // list reads the bytes of one row of a list column whose elements have width
 // bytes.
-func (r *shardReader) list(scratch []byte, ends, values buffer, row, width int64) ([]byte, error) {
-	var two [8]byte
-	raw, err := r.bytes(two[:], ends.at+4*row, 8)
+func (r *shardReader) list(scratch *[]byte, ends, values buffer, row, width int64) ([]byte, error) {
+	raw, err := r.bytes(scratch, ends.at+4*row, 8)
 	if err != nil {
 		return nil, err
 	}
@@ -179,8 +180,12 @@ func (r *shardReader) window(row int64) (Window, error) {
 	b := &r.batches[lo]
 	row -= b.firstRow
 
-	var scratch [4096]byte
-	raw, err := r.list(scratch[:], b.tokenEnds, b.tokens, row, int64(r.idWidth))
+	scratch, ok := r.scratch.Get().(*[]byte)
+	if !ok {
+		scratch = new([]byte)
+	}
+	defer r.scratch.Put(scratch)
+	raw, err := r.list(scratch, b.tokenEnds, b.tokens, row, int64(r.idWidth))
 	if err != nil {
 		return Window{}, err
 	}
@@ -190,7 +195,7 @@ func (r *shardReader) window(row int64) (Window, error) {
 			return Window{}, fmt.Errorf("token id %d of a vocabulary of %d", id, r.vocabulary)
 		}
 	}
-	if raw, err = r.list(scratch[:], b.spanEnds, b.spans, row, int64(2*r.spanWidth)); err != nil {
+	if raw, err = r.list(scratch, b.spanEnds, b.spans, row, int64(2*r.spanWidth)); err != nil {
 		return Window{}, err
 	}
 	var placeBuf [128]int32
@@ -203,13 +208,13 @@ func (r *shardReader) window(row int64) (Window, error) {
 		}
 		w.Sample.Spans = append(w.Sample.Spans, s)
 	}
-	if raw, err = r.bytes(scratch[:], b.mode.at+row, 1); err != nil {
+	if raw, err = r.bytes(scratch, b.mode.at+row, 1); err != nil {
 		return Window{}, err
 	}
 	if w.Sample.Mode = spans.Mode(raw[0]); w.Sample.Mode > spans.Document {
 		return Window{}, fmt.Errorf("unknown mode %d", raw[0])
 	}
-	if raw, err = r.bytes(scratch[:], b.prefix.at+row/8, 1); err != nil {
+	if raw, err = r.bytes(scratch, b.prefix.at+row/8, 1); err != nil {
 		return Window{}, err
 	}
 	w.Sample.Prefix = raw[0]>>(row%8)&1 == 1
