@@ -323,23 +323,8 @@ func (r *Result) ReadPredictions() ([]tasks.Prediction, error) {
 	if hash := sha256.Sum256(text); hex.EncodeToString(hash[:]) != r.Predictions.SHA256 {
 		return bad(0, errors.New("is not as it was written: its sha256 differs from the result's"))
 	}
-	var preds []tasks.Prediction
-	lines := bufio.NewScanner(bytes.NewReader(text))
-	lines.Buffer(nil, maxLine)
-	for lines.Scan() {
-		var p tasks.Prediction
-		if err := json.Unmarshal(lines.Bytes(), &p); err != nil {
-			return bad(len(preds)+1, fmt.Errorf("is not a prediction: %w", err))
-		}
-		if p.Predicted < 0 || p.Predicted >= len(p.Choices) || p.Label >= len(p.Choices) && len(p.Gold) == 0 {
-			return bad(len(preds)+1, fmt.Errorf("prediction %d and label %d do not fit %d choices", p.Predicted, p.Label, len(p.Choices)))
-		}
-		if p.Label < 0 && len(p.Gold) == 0 {
-			return bad(len(preds)+1, errors.New("has no gold label"))
-		}
-		preds = append(preds, p)
-	}
-	if err := lines.Err(); err != nil {
+	preds, err := parsePredictions(text, r.Task)
+	if err != nil {
 		return bad(len(preds)+1, err)
 	}
 	if len(preds) != r.Examples {
@@ -356,6 +341,31 @@ func (r *Result) ReadPredictions() ([]tasks.Prediction, error) {
 		}
 	}
 	return preds, nil
+}
+
+// parsePredictions reads the labelled predictions of a task, a line each. On an
+// error it returns those before the line at fault.
+func parsePredictions(text []byte, task string) (preds []tasks.Prediction, err error) {
+	lines := bufio.NewScanner(bytes.NewReader(text))
+	lines.Buffer(nil, maxLine)
+	for lines.Scan() {
+		var p tasks.Prediction
+		if err := json.Unmarshal(lines.Bytes(), &p); err != nil {
+			return preds, fmt.Errorf("is not a prediction: %w", err)
+		}
+		if p.Predicted < 0 || p.Predicted >= len(p.Choices) {
+			return preds, fmt.Errorf("predicts choice %d of %d", p.Predicted, len(p.Choices))
+		}
+		if task == "ReCoRD" { // scored by the texts of its answers; its label may be -1
+			if len(p.Gold) == 0 {
+				return preds, errors.New("has no gold answer")
+			}
+		} else if p.Label < 0 || p.Label >= len(p.Choices) {
+			return preds, fmt.Errorf("has the gold label %d of %d choices", p.Label, len(p.Choices))
+		}
+		preds = append(preds, p)
+	}
+	return preds, lines.Err()
 }
 
 // reason is an error of the file system without the path, which a DataError

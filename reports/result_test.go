@@ -242,3 +242,33 @@ func TestDuplicates(t *testing.T) {
 		t.Errorf("got %v, want a DataError that names both files", err)
 	}
 }
+
+// Whatever a file of predictions holds, the columns of its task can be computed
+// or it is refused.
+func FuzzPredictions(f *testing.F) {
+	f.Add(`{"id":"dev-1","passage":"p","question":"q","label":1,"predicted":0,"choices":["no","yes"],"gold":["no"]}`, 0)
+	f.Add(`{"label":-1,"predicted":0,"choices":["a"],"gold":["a"]}`, 1)
+	f.Add(`{"label":0,"predicted":2,"choices":["a"]}`, 2)
+	f.Add("{\"label\":0,\"predicted\":0,\"choices\":[\"a\"]}\n{\"label\":1,\"predicted\":2,\"choices\":[\"a\",\"b\",\"c\"]}", 3)
+	f.Add("null\n[]", 0)
+	f.Fuzz(func(t *testing.T, text string, which int) {
+		task := taskOrder()[uint(which)%uint(len(taskOrder()))]
+		preds, err := parsePredictions([]byte(text), task)
+		if err != nil || len(preds) == 0 {
+			return
+		}
+		g := groupByPassage(preds)
+		all := make([]int, g.units)
+		for i := range all {
+			all[i] = i
+		}
+		for _, c := range metricsOf(task) {
+			if v := c.sums(preds, predictedOf(preds), g).Over(all); !(v >= 0 && v <= 100) {
+				t.Errorf("%s %s: %v", task, c.metric, v)
+			}
+			if v := chance(c, preds, g, 1); !(v >= 0 && v <= 100+1e-9) {
+				t.Errorf("%s %s: chance %v", task, c.metric, v)
+			}
+		}
+	})
+}
