@@ -1,0 +1,111 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/glmkit/glmkit/configs"
+	"github.com/glmkit/glmkit/corpus/wordpiece"
+	"github.com/glmkit/glmkit/tasks"
+)
+
+type inspectClozeOptions struct {
+	task, tokenizer, split, file string
+	pattern, maxLength, limit    int // -1, 0: the configuration's; 0: all
+	json                         bool
+	config                       func() (*configs.Config, error)
+}
+
+func newInspectCloze(s streams) *cobra.Command {
+	opts := &inspectClozeOptions{}
+	cmd := &cobra.Command{
+		Use:   "cloze --task TASK --tokenizer VOCAB FILE",
+		Short: "Show the cloze questions that a pattern makes of a task's file",
+		Long: `Encode every example of FILE, one of SuperGLUE's official files, and show each:
+the parts of the question as they are tokenized (✂ before what may be shortened,
+▢ the blank), what the blank can be filled with (* the right answer), the length.
+
+With --json, one line an example: task, pattern, max_length, guid,
+example_number, label, label_names, kind, then input, position, block_position,
+sep and choice_ids (kind single) or choices, each with input, position,
+block_position, sep and target (kind multi), and file. FILE is read in the
+evaluation form, whatever its name, unless --split train is given.`,
+		Example: `  glmkit inspect cloze --task CB --pattern 3 --tokenizer vocab.txt --limit 2 SuperGLUE/CB/val.jsonl
+  glmkit inspect cloze --task COPA --pattern 0 --max-length 256 --tokenizer vocab.txt --json SuperGLUE/COPA/val.jsonl`,
+		Args: cobra.ExactArgs(1),
+	}
+	f := cmd.Flags()
+	f.StringVar(&opts.task, "task", "", "task of the file (required)")
+	f.StringVar(&opts.tokenizer, "tokenizer", "", "vocab.txt or the `folder` that holds it (required)")
+	f.IntVar(&opts.pattern, "pattern", -1, "cloze pattern (default: finetune.pattern of the configuration)")
+	f.IntVar(&opts.maxLength, "max-length", 0, "tokens of a sequence at most (default: finetune.seq_length of the configuration)")
+	f.StringVar(&opts.split, "split", "val", "read FILE as this split: train for the training form, val or test")
+	f.IntVar(&opts.limit, "limit", 0, "stop after this many examples; 0: show all")
+	f.BoolVar(&opts.json, "json", false, "write one JSON object a line")
+	opts.config = addConfigFlags(cmd, "")
+	for _, name := range []string{"task", "tokenizer"} {
+		cobra.CheckErr(cmd.MarkFlagRequired(name))
+	}
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		opts.file = args[0]
+		return runInspectCloze(cmd.Context(), s, opts)
+	}
+	return cmd
+}
+
+func runInspectCloze(ctx context.Context, s streams, opts *inspectClozeOptions) (err error) {
+	config, err := opts.config()
+	if err != nil {
+		return err
+	}
+	tokenizer, err := wordpiece.Open(opts.tokenizer)
+	if err != nil {
+		return err
+	}
+	encoder, err := newTaskEncoder(opts.task, tasks.Cloze, opts.pattern, opts.maxLength, config, tokenizer)
+	if err != nil {
+		return err
+	}
+	task, err := tasks.Get(opts.task)
+	if err != nil {
+		return err
+	}
+	out := bufio.NewWriter(s.out)
+	defer func() { err = errors.Join(err, out.Flush()) }()
+	lines := json.NewEncoder(out)
+	lines.SetEscapeHTML(false)
+	shown := 0
+	for example, err := range task.Read(opts.file, opts.split, tasks.Cloze) {
+		if err != nil {
+			return err
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if opts.json {
+			encoded, _, err := encoder.Encode(example)
+			if err != nil {
+				return err
+			}
+			if err := lines.Encode(encoder.Vector(encoded, opts.split, opts.file)); err != nil {
+				return err
+			}
+		} else {
+			if shown > 0 {
+				fmt.Fprintln(out)
+			}
+			if err := encoder.Render(out, example); err != nil {
+				return err
+			}
+		}
+		if shown++; shown == opts.limit {
+			break
+		}
+	}
+	return nil
+}

@@ -1,0 +1,211 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/glmkit/glmkit/configs"
+	"github.com/glmkit/glmkit/corpus"
+	"github.com/glmkit/glmkit/corpus/wordpiece"
+	"github.com/glmkit/glmkit/tasks"
+)
+
+type prepareTaskOptions struct {
+	tasks                      []string
+	data, tokenizer, form, out string
+	pattern, maxLength         int // -1 and 0: the configuration's
+	config                     func() (*configs.Config, error)
+}
+
+func newPrepareTask(s streams) *cobra.Command {
+	opts := &prepareTaskOptions{}
+	cmd := &cobra.Command{
+		Use:   "task {TASK...|all} --data ROOT --tokenizer VOCAB --out DIR",
+		Short: "Encode SuperGLUE tasks: as cloze questions for GLM, as pairs for BERT",
+		Long: `Read the official files ROOT/TASK/{train,val,test}.jsonl (FewGLUE's dev32.jsonl
+too; for one task also ROOT itself), encode them, and write DIR/TASK/SPLIT.arrow
+with DIR/TASK/manifest.json. DIR/TASK appears whole or not at all; where it is
+already there in the form asked for, nothing is done. Splits without a file are
+left out.
+
+Tasks: ` + strings.Join(tasks.Names(), ", ") + `; all: those that ROOT has.`,
+		Example: `  glmkit prepare task all --data SuperGLUE --tokenizer vocab.txt --out cloze
+  glmkit prepare task CB RTE --data SuperGLUE --tokenizer vocab.txt --form classification --out pairs
+  glmkit prepare task BoolQ --data SuperGLUE --tokenizer vocab.txt --pattern 0 --max-length 384 --out boolq0`,
+		Args: cobra.MinimumNArgs(1),
+	}
+	f := cmd.Flags()
+	f.StringVar(&opts.data, "data", "", "`folder` of the task folders (required)")
+	f.StringVar(&opts.tokenizer, "tokenizer", "", "vocab.txt or the `folder` that holds it (required)")
+	f.StringVar(&opts.form, "form", string(tasks.Cloze), "cloze (GLM) or classification (BERT)")
+	f.StringVar(&opts.out, "out", "", "`folder` to write to (required)")
+	f.IntVar(&opts.pattern, "pattern", -1, "cloze pattern (default: finetune.pattern of the configuration)")
+	f.IntVar(&opts.maxLength, "max-length", 0, "tokens of a sequence at most (default: finetune.seq_length of the configuration)")
+	opts.config = addConfigFlags(cmd, "")
+	for _, name := range []string{"data", "tokenizer", "out"} {
+		cobra.CheckErr(cmd.MarkFlagRequired(name))
+	}
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		opts.tasks = args
+		return runPrepareTask(cmd.Context(), s, opts)
+	}
+	return cmd
+}
+
+// taskJob is one task to prepare.
+type taskJob struct {
+	name, source string
+	encoder      *tasks.Encoder
+}
+
+func runPrepareTask(ctx context.Context, s streams, opts *prepareTaskOptions) error {
+	config, err := opts.config()
+	if err != nil {
+		return err
+	}
+	tokenizer, err := wordpiece.Open(opts.tokenizer)
+	if err != nil {
+		return err
+	}
+	jobs, err := taskJobs(s.err, opts)
+	if err != nil {
+		return err
+	}
+	var total int64
+	for i, job := range jobs {
+		// All of them before the first file is read: a mistake shows at once.
+		if jobs[i].encoder, err = newTaskEncoder(job.name, tasks.Form(opts.form), opts.pattern, opts.maxLength, config, tokenizer); err != nil {
+			return err
+		}
+		total += folderBytes(job.source)
+	}
+	rows := [][]string{{"task", "split", "examples", "shortened", "longest", "tokens", "file"}}
+	bar := newProgress(s.err, "tasks", "B")
+	var before int64
+	for _, job := range jobs {
+		manifest, done, err := job.encoder.Prepare(ctx, job.source, opts.out, func(split string, read int64) {
+			bar.report(before+read, total, job.name+" "+split)
+		})
+		if err != nil {
+			bar.done()
+			return err
+		}
+		before += folderBytes(job.source)
+		bar.report(before, total, job.name)
+		if done {
+			fmt.Fprintf(s.err, "%s is complete: nothing to do\n", filepath.Join(opts.out, job.name))
+		}
+		rows = append(rows, splitRows(s.err, job.name, opts.out, manifest)...)
+	}
+	bar.done()
+	return printRows(s.out, rows)
+}
+
+// newTaskEncoder encodes a task as the flags say, or where they are silent as
+// the configuration does.
+func newTaskEncoder(name string, form tasks.Form, pattern, maxLength int, config *configs.Config, tokenizer tasks.Tokenizer) (*tasks.Encoder, error) {
+	task, err := tasks.Get(name)
+	if err != nil {
+		return nil, err
+	}
+	recipe := config.Finetune.For(task.Name)
+	if pattern == -1 && form == tasks.Cloze && recipe.Pattern != nil {
+		pattern = *recipe.Pattern
+	}
+	if maxLength == 0 {
+		maxLength = recipe.SeqLength
+	}
+	return task.NewEncoder(form, pattern, maxLength, tokenizer)
+}
+
+// taskJobs finds the folders of the tasks that are asked for, each once.
+func taskJobs(w io.Writer, opts *prepareTaskOptions) ([]taskJob, error) {
+	if slices.ContainsFunc(opts.tasks, func(name string) bool { return strings.EqualFold(name, "all") }) {
+		var jobs []taskJob
+		for _, name := range tasks.Names() {
+			source := filepath.Join(opts.data, name)
+			if isFolder(source) {
+				jobs = append(jobs, taskJob{name: name, source: source})
+			} else {
+				fmt.Fprintf(w, "%s: no folder %s, left out\n", name, source)
+			}
+		}
+		if len(jobs) == 0 {
+			return nil, &corpus.DataError{Path: opts.data, Err: errors.New("no folder of any task"), Hint: "the folder that holds BoolQ, CB, COPA and so on"}
+		}
+		return jobs, nil
+	}
+	var jobs []taskJob
+	for _, name := range opts.tasks {
+		task, err := tasks.Get(name)
+		if err != nil {
+			return nil, err
+		}
+		job := taskJob{name: task.Name, source: filepath.Join(opts.data, task.Name)}
+		if !isFolder(job.source) && len(opts.tasks) == 1 && isFolder(opts.data) {
+			job.source = opts.data
+		}
+		if !slices.ContainsFunc(jobs, func(j taskJob) bool { return j.name == job.name }) {
+			jobs = append(jobs, job)
+		}
+	}
+	return jobs, nil
+}
+
+func isFolder(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
+}
+
+// folderBytes is the size of a task's files.
+func folderBytes(dir string) (n int64) {
+	for _, split := range tasks.Splits {
+		if info, err := os.Stat(filepath.Join(dir, split+".jsonl")); err == nil {
+			n += info.Size()
+		}
+	}
+	return n
+}
+
+// splitRows is the table of a prepared task; splits that it lacks are named on w.
+func splitRows(w io.Writer, task, out string, m *tasks.Manifest) (rows [][]string) {
+	for _, split := range []string{"train", "val", "test"} {
+		if !slices.ContainsFunc(m.Splits, func(s tasks.SplitSummary) bool { return s.Split == split }) {
+			fmt.Fprintf(w, "%s: no %s.jsonl, left out\n", task, split)
+		}
+	}
+	for _, s := range m.Splits {
+		rows = append(rows, []string{
+			task, s.Split, strconv.Itoa(s.Examples), strconv.Itoa(s.Truncated), strconv.Itoa(s.Longest),
+			strconv.FormatInt(s.Tokens, 10), filepath.Join(out, task, s.File),
+		})
+	}
+	return rows
+}
+
+// printRows writes a table: aligned on a terminal, else tab-separated.
+func printRows(w io.Writer, rows [][]string) error {
+	if !isTerminal(w) {
+		for _, row := range rows {
+			if _, err := fmt.Fprintln(w, strings.Join(row, "\t")); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, row := range rows {
+		fmt.Fprintln(table, strings.Join(row, "\t"))
+	}
+	return table.Flush()
+}
