@@ -11,5 +11,6 @@ func newInspect(s streams) *cobra.Command {
 	cmd.AddCommand(newInspectCloze(s))
 	cmd.AddCommand(newInspectConfig(s))
 	cmd.AddCommand(newInspectText(s))
+	cmd.AddCommand(newInspectTokens(s))
 	return cmd
 }

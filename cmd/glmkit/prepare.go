@@ -10,5 +10,6 @@ func newPrepare(s streams) *cobra.Command {
 	cmd.AddCommand(newPrepareMicroworld(s))
 	cmd.AddCommand(newPrepareTask(s))
 	cmd.AddCommand(newPrepareCorpus(s))
+	cmd.AddCommand(newPrepareVocab(s))
 	return cmd
 }
