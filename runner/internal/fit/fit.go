@@ -131,7 +131,7 @@ func (f *fitter) fit(ctx context.Context, seen *found, print string) (err error)
 		}
 	}()
 	f.say("copying gotch %s from the module cache", gotchVersion)
-	if err := os.CopyFS(tmp, os.DirFS(module)); err != nil {
+	if err := copyModule(tmp, module); err != nil {
 		return fmt.Errorf("copying gotch from %s: %w", module, err)
 	}
 	bindings := filepath.Join(tmp, "libtch")
@@ -179,7 +179,7 @@ func (f *fitter) download(ctx context.Context) (string, error) {
 			return dir, nil
 		}
 	}
-	err := fmt.Errorf("getting %s: %s", module, reason)
+	err := fmt.Errorf("getting %s: %s", module, strings.TrimPrefix(reason, module+": "))
 	switch {
 	case ctx.Err() != nil:
 		return "", ctx.Err()
@@ -189,6 +189,35 @@ func (f *fitter) download(ctx context.Context) (string, error) {
 		return "", &problem{err: err, try: "free some space on the disk of the module cache (go env GOMODCACHE), then the same command again"}
 	}
 	return "", &problem{err: err, try: "check the network and go env GOPROXY; without a network, fill the module cache elsewhere (go mod download) and copy it here", environment: true}
+}
+
+// copyModule copies gotch without its examples and the generator of its
+// bindings, which are nine tenths of it.
+func copyModule(to, from string) error {
+	entries, err := os.ReadDir(from)
+	if err != nil {
+		return err
+	}
+	if err := os.Mkdir(to, 0o777); err != nil {
+		return err
+	}
+	for _, entry := range entries {
+		source, target := filepath.Join(from, entry.Name()), filepath.Join(to, entry.Name())
+		switch name := entry.Name(); {
+		case name == "example" || name == "gen":
+		case entry.IsDir():
+			err = os.CopyFS(target, os.DirFS(source))
+		default:
+			var text []byte
+			if text, err = os.ReadFile(source); err == nil {
+				err = os.WriteFile(target, text, 0o666)
+			}
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 const (

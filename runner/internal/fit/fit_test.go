@@ -52,6 +52,7 @@ func newWorkshop(t *testing.T) *workshop {
 	w.write(gotch+"/libtch/"+handSource, "#include \"torch_api_generated.cpp.h\"\nc10::optional<int> x = c10::nullopt;\n")
 	w.write(gotch+"/libtch/"+generatedSource, "void atg_here(tensor x) {\n  PROTECT(\n    here(x);\n  )\n}\n\nvoid atg_gone(tensor x) {\n  PROTECT(\n    absent(x);\n  )\n}\n")
 	w.write(gotch+"/libtch/lib.go", "package libtch\n")
+	w.write(gotch+"/example/big/model.bin", "x")
 	if err := os.Chmod(filepath.Join(dir, gotch, "libtch", generatedSource), 0o444); err != nil { // as in a real module cache
 		t.Fatal(err)
 	}
@@ -145,6 +146,12 @@ func TestFit(t *testing.T) {
 		if !strings.Contains(flags, want) {
 			t.Errorf("%s lacks %q:\n%s", flagsFile, want, flags)
 		}
+	}
+	if _, err := os.Stat(filepath.Join(w.root, fittedGotch, "example")); err == nil {
+		t.Error("the examples were copied")
+	}
+	if got := w.read("checkout/.build/gotch/go.mod"); got != "module "+gotchPath+"\n" {
+		t.Errorf("go.mod is %q", got)
 	}
 	if text := w.read("modcache/" + gotchPath + "@" + gotchVersion + "/libtch/" + generatedSource); !strings.Contains(text, "absent") {
 		t.Error("the module cache was changed")
