@@ -67,7 +67,11 @@ type splitWriter struct {
 }
 
 // newSplitWriter writes to w, which the caller closes. close must be called.
+// Without mem buffers are Go's own.
 func newSplitWriter(w io.WriteSeeker, mem memory.Allocator, header Header) (*splitWriter, error) {
+	if mem == nil {
+		mem = memory.DefaultAllocator
+	}
 	encoded, err := json.Marshal(header)
 	if err != nil {
 		return nil, err
@@ -142,8 +146,12 @@ func (w *splitWriter) close() error {
 }
 
 // readSplit reads the bytes of a whole file. Arrow's reader panics on some
-// damaged files; every fault comes back as an error.
+// damaged files; every fault comes back as an error. Without mem buffers are
+// Go's own.
 func readSplit(content []byte, mem memory.Allocator) (split *Split, err error) {
+	if mem == nil {
+		mem = memory.DefaultAllocator
+	}
 	defer func() {
 		if fault := recover(); fault != nil {
 			split, err = nil, fmt.Errorf("damaged Arrow file: %v", fault)

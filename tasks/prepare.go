@@ -15,8 +15,6 @@ import (
 	"reflect"
 	"strings"
 
-	"github.com/apache/arrow/go/v15/arrow/memory"
-
 	"github.com/glmkit/glmkit/configs"
 	"github.com/glmkit/glmkit/corpus"
 )
@@ -125,31 +123,28 @@ func sourceSplits(source, task string) ([]string, error) {
 // existing compares what was prepared before with what is asked for.
 func (e *Encoder) existing(ctx context.Context, source, final string, splits []string) (*Manifest, error) {
 	manifest, err := OpenManifest(final)
-	if errors.Is(err, fs.ErrNotExist) || err != nil {
+	if err != nil {
 		return nil, &configs.Error{Field: final, Msg: "exists and is not a prepared task", Hint: "another output folder"}
 	}
-	if want := e.header; !reflect.DeepEqual(manifest.Config, want) {
-		return nil, &configs.Error{
-			Field: final,
-			Msg:   "was prepared otherwise: " + difference(manifest.Config, want),
-			Hint:  "another output folder, or remove this one",
-		}
+	const hint = "another output folder, or remove this one"
+	if !reflect.DeepEqual(manifest.Config, e.header) {
+		return nil, &configs.Error{Field: final, Msg: "was prepared otherwise: " + difference(manifest.Config, e.header), Hint: hint}
 	}
 	same := len(manifest.Splits) == len(splits)
 	for i := 0; same && i < len(splits); i++ {
-		content := &tally{sum: sha256.New()}
-		if err := readAll(ctx, filepath.Join(source, splits[i]+".jsonl"), content); err != nil {
+		content, err := tallyFile(ctx, filepath.Join(source, splits[i]+".jsonl"))
+		if err != nil {
 			return nil, err
 		}
 		same = manifest.Splits[i].Split == splits[i] && manifest.Splits[i].SourceSHA256 == content.hex()
 	}
 	if !same {
-		return nil, &configs.Error{Field: final, Msg: "was prepared from other files than those in " + source, Hint: "another output folder, or remove this one"}
+		return nil, &configs.Error{Field: final, Msg: "was prepared from other files than those in " + source, Hint: hint}
 	}
 	for _, s := range manifest.Splits {
 		path := filepath.Join(final, s.File)
-		content := &tally{sum: sha256.New()}
-		if err := readAll(ctx, path, content); err != nil {
+		content, err := tallyFile(ctx, path)
+		if err != nil {
 			return nil, err
 		}
 		if content.hex() != s.SHA256 {
@@ -197,7 +192,7 @@ func (e *Encoder) writeSplit(ctx context.Context, path, dir, split string, repor
 	header.Split = split
 
 	err = writeSynced(filepath.Join(dir, written.File), func(f *os.File) (err error) {
-		w, err := newSplitWriter(f, memory.DefaultAllocator, header)
+		w, err := newSplitWriter(f, nil, header)
 		if err != nil {
 			return err
 		}
@@ -224,8 +219,8 @@ func (e *Encoder) writeSplit(ctx context.Context, path, dir, split string, repor
 	if err != nil {
 		return written, err
 	}
-	content := &tally{sum: sha256.New()}
-	if err := readAll(ctx, filepath.Join(dir, written.File), content); err != nil {
+	content, err := tallyFile(ctx, filepath.Join(dir, written.File))
+	if err != nil {
 		return written, err
 	}
 	written.SourceSHA256, written.sourceBytes = read.hex(), read.n
@@ -266,20 +261,20 @@ func (t *tally) Write(p []byte) (int, error) {
 
 func (t *tally) hex() string { return hex.EncodeToString(t.sum.Sum(nil)) }
 
-// readAll copies a file to w.
-func readAll(ctx context.Context, path string, w io.Writer) error {
+func tallyFile(ctx context.Context, path string) (*tally, error) {
 	if err := ctx.Err(); err != nil {
-		return err
+		return nil, err
 	}
 	f, err := os.Open(path)
 	if err != nil {
-		return openError(path, err)
+		return nil, openError(path, err)
 	}
 	defer f.Close()
-	if _, err := io.Copy(w, f); err != nil {
-		return openError(path, err)
+	t := &tally{sum: sha256.New()}
+	if _, err := io.Copy(t, f); err != nil {
+		return nil, openError(path, err)
 	}
-	return nil
+	return t, nil
 }
 
 // writeSynced makes a file that is on the disk when it returns.

@@ -245,7 +245,8 @@ func TestDamagedSplit(t *testing.T) {
 		refuses("one bit", path, path)
 		// Arrow's own reader, without the manifest, may accept a flipped bit,
 		// but must not panic.
-		readSplit(whole[:n], memory.DefaultAllocator)
+		readSplit(whole[:n], nil)
+		readSplit(flipped, nil)
 	}
 	other := filepath.Join(out, "WSC", "other.arrow")
 	if err := os.WriteFile(other, whole, 0o666); err != nil {

@@ -9,8 +9,6 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/apache/arrow/go/v15/arrow/memory"
-
 	"github.com/glmkit/glmkit/corpus"
 )
 
@@ -29,13 +27,13 @@ const (
 // checks it against the manifest beside it. A file that is missing, damaged or
 // cut short is a corpus.DataError.
 func OpenSplit(path string) (*Split, error) {
-	manifest, err := OpenManifest(filepath.Dir(path))
-	if err != nil {
-		return nil, err
-	}
 	content, err := os.ReadFile(path)
 	if err != nil {
 		return nil, openError(path, err)
+	}
+	manifest, err := OpenManifest(filepath.Dir(path))
+	if err != nil {
+		return nil, err
 	}
 	fail := func(err error) (*Split, error) {
 		return nil, &corpus.DataError{Path: path, Err: err, Hint: "prepare the task again"}
@@ -48,7 +46,7 @@ func OpenSplit(path string) (*Split, error) {
 			if sha256Hex(content) != s.SHA256 {
 				return fail(errors.New("the file is not the one that was prepared: its sha256 differs from the manifest's"))
 			}
-			split, err := readSplit(content, memory.DefaultAllocator)
+			split, err := readSplit(content, nil)
 			if err != nil {
 				return fail(err)
 			}
