@@ -15,6 +15,7 @@ import (
 // DType is an element type, numbered as in libtorch (c10::ScalarType).
 type DType int32
 
+// The element types that glmkit uses.
 const (
 	Int64    DType = 4
 	Float16  DType = 5
