@@ -162,12 +162,16 @@ type shardWriter struct {
 }
 
 func createShard(path string, schema *arrow.Schema) (*shardWriter, error) {
+	return createShardWith(path, schema, memory.DefaultAllocator)
+}
+
+func createShardWith(path string, schema *arrow.Schema, mem memory.Allocator) (*shardWriter, error) {
 	file, err := os.Create(path)
 	if err != nil {
 		return nil, err
 	}
 	w := &shardWriter{file: file, buf: bufio.NewWriterSize(file, 1<<20), hash: sha256.New(), schema: schema}
-	if w.arrow, err = ipc.NewFileWriter(shardSink{w}, ipc.WithSchema(schema)); err != nil {
+	if w.arrow, err = ipc.NewFileWriter(shardSink{w}, ipc.WithSchema(schema), ipc.WithAllocator(mem)); err != nil {
 		file.Close()
 		return nil, fmt.Errorf("writing %s: %w", path, err)
 	}

@@ -50,7 +50,9 @@ func writeShard(t testing.TB, path string, recipe *Recipe, windows []Window, bat
 	if err != nil {
 		t.Fatal(err)
 	}
-	w, err := createShard(path, schema)
+	mem := memory.NewCheckedAllocator(memory.NewGoAllocator())
+	defer mem.AssertSize(t, 0)
+	w, err := createShardWith(path, schema, mem)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -47,53 +47,47 @@ func Documents(ctx context.Context, paths []string, opt ReadOptions) iter.Seq2[D
 			yield(Document{}, err)
 			return
 		}
-		var line []byte
 		for _, path := range files {
-			more := true
-			err := eachLine(ctx, path, &line, func(number int) error {
-				doc, err := decodeLine(path, number, line, opt)
-				if err == nil && doc.Text != "" {
-					more = yield(doc, nil)
-				}
-				if err == nil && !more {
-					err = errStop
-				}
-				return err
-			})
-			if !more {
-				return
-			}
-			if err != nil {
-				yield(Document{}, err)
+			if !yieldFile(ctx, path, opt, yield) {
 				return
 			}
 		}
 	}
 }
 
-var errStop = errors.New("the consumer wants no more")
-
-// eachLine calls visit for every line of a file that is not blank; *line holds
-// it meanwhile. A file without any such line is an error.
-func eachLine(ctx context.Context, path string, line *[]byte, visit func(number int) error) error {
+// yieldFile yields the documents of one file. It returns false when the
+// sequence has ended, by an error or because no more is wanted.
+func yieldFile(ctx context.Context, path string, opt ReadOptions, yield func(Document, error) bool) bool {
+	fail := func(err error) bool {
+		yield(Document{}, err)
+		return false
+	}
 	r, err := openLines(path)
 	if err != nil {
-		return err
+		return fail(err)
 	}
 	defer r.Close()
+	var line []byte
 	for {
 		if err := ctx.Err(); err != nil {
-			return err
+			return fail(err)
 		}
-		*line, err = r.next((*line)[:0])
+		line, err = r.next(line[:0])
 		if err == io.EOF {
-			return r.checkNotEmpty()
+			if err := r.checkNotEmpty(); err != nil {
+				return fail(err)
+			}
+			return true
 		}
 		if err != nil {
-			return err
+			return fail(err)
 		}
-		if err := visit(r.line); err != nil {
-			return err
+		doc, err := decodeLine(path, r.line, line, opt)
+		if err != nil {
+			return fail(err)
+		}
+		if doc.Text != "" && !yield(doc, nil) {
+			return false
 		}
 	}
 }

@@ -9,8 +9,8 @@ import (
 	"github.com/google/renameio/v2"
 )
 
-// writeWhole writes a file that appears whole or not at all, also after a
-// crash. The temporary file stands in tempDir, on the same file system.
+// writeWhole writes a file that appears whole or not at all, and lasts. The
+// temporary file stands in tempDir, on the same file system.
 func writeWhole(path, tempDir string, content []byte) error {
 	if err := renameio.WriteFile(path, content, 0o644, renameio.WithTempDir(tempDir)); err != nil {
 		return fmt.Errorf("writing %s: %w", path, err)
@@ -20,11 +20,23 @@ func writeWhole(path, tempDir string, content []byte) error {
 
 // writeJSON is writeWhole for a value in indented JSON.
 func writeJSON(path, tempDir string, value any) error {
+	if err := replaceJSON(path, tempDir, value); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(path))
+}
+
+// replaceJSON is writeJSON without the promise to last: after a power cut the
+// file may be the one before.
+func replaceJSON(path, tempDir string, value any) error {
 	content, err := json.MarshalIndent(value, "", "  ")
 	if err != nil {
 		return fmt.Errorf("encoding %s: %w", path, err)
 	}
-	return writeWhole(path, tempDir, append(content, '\n'))
+	if err := renameio.WriteFile(path, append(content, '\n'), 0o644, renameio.WithTempDir(tempDir)); err != nil {
+		return fmt.Errorf("writing %s: %w", path, err)
+	}
+	return nil
 }
 
 func readJSON(path string, value any) error {

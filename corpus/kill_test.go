@@ -40,7 +40,7 @@ func TestKill(t *testing.T) {
 	command := func(out string, jobs int) *exec.Cmd {
 		args := append([]string{"prepare", "corpus"}, inputs...)
 		args = append(args, "--tokenizer", vocabulary, "--out", out, "--jobs", fmt.Sprint(jobs))
-		for _, set := range []string{"seq_length=128", "shard_mb=1", "samples=40000", "seed=5"} {
+		for _, set := range []string{"seq_length=128", "shard_mb=1", "samples=24000", "seed=5"} {
 			args = append(args, "--set", "data."+set)
 		}
 		args = append(args, "--set", "objective.token=0.5", "--set", "objective.sentence=0.3", "--set", "objective.document=0.2")
@@ -163,7 +163,7 @@ func writeKillInput(t *testing.T, dir string) (vocabulary string, inputs []strin
 	}
 	for _, name := range []string{"a.jsonl", "b.txt"} {
 		var b strings.Builder
-		for b.Len() < 3<<20 {
+		for b.Len() < 2<<20 {
 			var text strings.Builder
 			for range 1 + r.IntN(900) {
 				text.WriteString(words[r.IntN(len(words))])

@@ -117,22 +117,15 @@ func Prepare(ctx context.Context, opt PrepareOptions) (*Prepared, error) {
 	if err := p.compare(now); err != nil {
 		return nil, err
 	}
-	prepared, err := p.run(ctx, now)
-	var data *DataError
-	var pathError *fs.PathError
-	if errors.As(err, &data) && !errors.As(err, &pathError) {
-		// The input has to change, so what was made of it is of no use.
-		if p.clear() == nil && !before.exists {
-			os.Remove(p.Out) // where something else is in it by now, it stays
-		}
-	}
-	return prepared, err
+	p.made = !before.exists
+	return p.run(ctx, now)
 }
 
 // preparation is one call of Prepare.
 type preparation struct {
 	PrepareOptions
 	work    string
+	made    bool     // this call made the output folder
 	files   []Source // the input as this call names it
 	current plan
 }
@@ -326,11 +319,14 @@ func (p *preparation) run(ctx context.Context, f *found) (*Prepared, error) {
 		return nil, err
 	}
 	state, tokenised, err := p.tokenise(ctx)
+	var data *DataError
+	var access *fs.PathError
+	if errors.As(err, &data) && !errors.As(err, &access) {
+		// The input has to change, so what was made of it is of no use.
+		return nil, errors.Join(err, p.clear())
+	}
 	if err != nil {
 		return nil, p.stopped(Tokenise, err)
-	}
-	if state.Tokens == 0 {
-		return nil, &DataError{Path: p.files[0].Path, Err: errors.New("there is no text in the input"), Hint: "check the files and --field"}
 	}
 	manifest, err := p.draw(ctx, state)
 	if err != nil {
@@ -364,6 +360,9 @@ func (p *preparation) tokenise(ctx context.Context) (storeState, int64, error) {
 	before := store.state.Stored
 	if store.state.Source < len(p.files) {
 		err = tokenise(ctx, store, p.files, p.Tokenizer, p.Read, p.Jobs, func(done, total int64) { p.Progress(Tokenise, done, total) })
+	}
+	if err == nil && store.state.Tokens == 0 {
+		err = &DataError{Path: p.files[0].Path, Err: errors.New("there is no text in the input"), Hint: "check the files and --field"}
 	}
 	return store.state, store.state.Stored - before, err
 }
@@ -408,5 +407,9 @@ func (p *preparation) clear() error {
 	if err := os.Remove(filepath.Join(p.Out, vocabularyFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	return os.RemoveAll(p.work) // last: without it the rest would not be ours
+	// Last, because without it the rest would not be ours.
+	if err := os.RemoveAll(p.work); err != nil || !p.made {
+		return err
+	}
+	return os.Remove(p.Out)
 }

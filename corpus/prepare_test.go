@@ -260,7 +260,7 @@ func TestPrepareInterrupted(t *testing.T) {
 		}
 		ctx, cancel := context.WithCancel(context.Background())
 		opt.Jobs = 1 + try%3
-		left := 3 // reports that this call may see
+		left := 3 + try // reports that this call may see
 		var stage Stage
 		opt.Progress = func(s Stage, done, total int64) {
 			stage = s
@@ -407,6 +407,20 @@ func TestPrepareRefuses(t *testing.T) {
 	}
 	if diff := cmp.Diff(folderSum(t, finished.Out), folderSum(t, unfinished.Out)); diff != "" {
 		t.Errorf("finished after all that (-want +got):\n%s", diff)
+	}
+
+	// A finished folder that was damaged since is reported, and left as it is.
+	shard := filepath.Join(finished.Out, shardName(0))
+	if err := os.Truncate(shard, 1000); err != nil {
+		t.Fatal(err)
+	}
+	before := folderSum(t, finished.Out)
+	var damaged *DataError
+	if _, err := Prepare(context.Background(), finished); !errors.As(err, &damaged) || damaged.Path != shard {
+		t.Errorf("a damaged finished folder: %v", err)
+	}
+	if diff := cmp.Diff(before, folderSum(t, finished.Out)); diff != "" {
+		t.Errorf("the damaged folder has changed:\n%s", diff)
 	}
 
 	foreign := map[string]string{"notes.txt": "mine", ".work/other": "x", "manifest.json": `{"name": "an extension"}`}

@@ -24,7 +24,7 @@ func Objective(o configs.Objective) spans.Objective {
 
 // batchBytes is about the size of a record batch, which is also the step in
 // which windows are drawn.
-const batchBytes = 1 << 20
+const batchBytes = 256 << 10
 
 // shardRows says how many windows go into a record batch and into a shard. It
 // depends on the settings alone, so that a run can go on with any shard.

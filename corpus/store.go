@@ -169,7 +169,9 @@ func (w *storeWriter) commit() error {
 			return err
 		}
 	}
-	if err := writeJSON(filepath.Join(w.dir, stateFile), w.dir, &w.state); err != nil {
+	// Without a sync of the folder a power cut may bring the state before this
+	// one back, which is as true: the files have only grown since.
+	if err := replaceJSON(filepath.Join(w.dir, stateFile), w.dir, &w.state); err != nil {
 		return err
 	}
 	w.committed = w.state.Tokens * int64(w.state.Width)

@@ -213,5 +213,5 @@ func tokenise(ctx context.Context, store *storeWriter, files []Source, t Tokeniz
 // commitEvery is the number of bytes of ids between two commits: a killed run
 // loses at most this much work, a small corpus a small part of it.
 func commitEvery(inputBytes int64) int64 {
-	return min(max(inputBytes/64, 256<<10), 32<<20)
+	return min(max(inputBytes/16, 256<<10), 32<<20)
 }
