@@ -1,6 +1,7 @@
 // Times Hugging Face's tokenizers (Rust) on the documents of JSONL files, one
 // thread, and prints one line of JSON:
 //
+//	npm ci
 //	node peer.mjs TOKENIZER.json FILE.jsonl...
 //
 // mb_per_s counts the time that passed, mb_per_cpu_s the processor's, which a

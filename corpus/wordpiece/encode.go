@@ -238,10 +238,10 @@ func (w *worker) appendChunk(dst []int32, text string) []int32 {
 // appendWord appends the tokens of a normalized word: from left to right the
 // longest that the vocabulary has, or [UNK] for all of it where one is missing.
 func (t *Tokenizer) appendWord(dst []int32, word []byte) []int32 {
-	before := len(dst)
-	if utf8.RuneCount(word) > maxWordChars {
+	if tooLong(word) {
 		return append(dst, t.special.Unk)
 	}
+	before := len(dst)
 	root := wordStart
 	for len(word) > 0 {
 		id, n := t.pieces.longest(root, word)
@@ -253,4 +253,18 @@ func (t *Tokenizer) appendWord(dst []int32, word []byte) []int32 {
 		root = wordInside
 	}
 	return dst
+}
+
+// tooLong reports whether a word in UTF-8 has more than maxWordChars characters.
+func tooLong(word []byte) bool {
+	if len(word) <= maxWordChars {
+		return false
+	}
+	chars := 0
+	for _, c := range word { // utf8.RuneCount allocates, in Go 1.26
+		if utf8.RuneStart(c) {
+			chars++
+		}
+	}
+	return chars > maxWordChars
 }

@@ -8,7 +8,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"unicode/utf8"
 )
 
 // SizeError says that a vocabulary of Size tokens has no room for the special
@@ -77,7 +76,7 @@ func countWords(docs iter.Seq2[string, error], progress func(done int64)) (map[s
 	var n normalizer
 	for text, count := range chunks {
 		for word := range n.words(text) {
-			if utf8.RuneCount(word) <= maxWordChars {
+			if !tooLong(word) {
 				words[string(word)] += *count
 			}
 		}

@@ -179,9 +179,12 @@ func classify(r rune) charClass {
 // normalizer holds the buffers of normalization.
 type normalizer struct {
 	out  []normalized
-	nfd  []byte
 	word []byte
 }
+
+// Hangul syllables decompose by arithmetic (Unicode standard, section 3.12):
+// 21 vowels and 28 finals, the first of which is none.
+const hangulFirst, hangulLast = 0xac00, 0xd7a3
 
 // normalized is a character and its canonical combining class.
 type normalized struct {
@@ -229,11 +232,23 @@ func (n *normalizer) normalize(text string) []normalized {
 		if chinese {
 			put(' ', 0)
 		}
-		n.nfd = norm.NFD.AppendString(n.nfd[:0], text[i:i+utf8.RuneLen(r)])
-		for rest := n.nfd; len(rest) > 0; {
-			d, size := utf8.DecodeRune(rest)
-			put(d, norm.NFD.Properties(rest).CCC())
-			rest = rest[size:]
+		properties := norm.NFD.PropertiesString(text[i:])
+		switch parts := properties.Decomposition(); {
+		case hangulFirst <= r && r <= hangulLast:
+			syllable := r - hangulFirst
+			put(0x1100+syllable/(21*28), 0)
+			put(0x1161+syllable%(21*28)/28, 0)
+			if final := syllable % 28; final > 0 {
+				put(0x11a7+final, 0)
+			}
+		case parts == nil:
+			put(r, properties.CCC())
+		default:
+			for len(parts) > 0 {
+				d, size := utf8.DecodeRune(parts)
+				put(d, norm.NFD.Properties(parts).CCC())
+				parts = parts[size:]
+			}
 		}
 		if chinese {
 			put(' ', 0)
