@@ -31,7 +31,9 @@ for package; do
 	installed "$package" && continue
 	case $package in
 	libtorch-dev) # any other libtorch will do
-		{ [ -n "${LIBTORCH:-}" ] || $FIND >/dev/null 2>&1; } && continue ;;
+		[ -n "${LIBTORCH:-}" ] && continue
+		echo 'setup: looking for a libtorch'
+		$FIND >/dev/null 2>&1 && continue ;;
 	libopenblas*) # only Debian's libtorch takes its BLAS from the system
 		installed libtorch-dev || [[ " ${needed[*]} " == *' libtorch-dev '* ]] || continue ;;
 	esac
