@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 
 	"github.com/google/renameio/v2"
 
@@ -100,7 +101,7 @@ func sameRun(dir string, saved, asked State) error {
 	case saved.Kind != asked.Kind || saved.Task != asked.Task:
 		differ = fmt.Sprintf("it is a run of %s %s", saved.Kind, saved.Task)
 	case saved.Model != asked.Model:
-		differ = fmt.Sprintf("its model is %+v, asked for %+v", saved.Model, asked.Model)
+		differ = differingField(saved.Model, asked.Model)
 	case saved.Seed != asked.Seed:
 		differ = fmt.Sprintf("its seed is %d, asked for %d", saved.Seed, asked.Seed)
 	case saved.Tokenizer != asked.Tokenizer:
@@ -115,6 +116,17 @@ func sameRun(dir string, saved, asked State) error {
 		return nil
 	}
 	return &configs.Error{Field: dir, Msg: "holds a run that cannot be continued: " + differ, Hint: "another --out, or the configuration of that run (its config.yaml)"}
+}
+
+// differingField names the first field in which two models differ.
+func differingField(saved, asked configs.Model) string {
+	a, b := reflect.ValueOf(saved), reflect.ValueOf(asked)
+	for i := range a.NumField() {
+		if x, y := a.Field(i).Interface(), b.Field(i).Interface(); x != y {
+			return fmt.Sprintf("its model.%s is %v, asked for %v", a.Type().Field(i).Tag.Get("yaml"), x, y)
+		}
+	}
+	return ""
 }
 
 func (r *session) close() {

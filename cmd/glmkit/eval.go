@@ -26,8 +26,9 @@ metrics on the scale 0-100. RUN is a directory that "glmkit train finetune"
 wrote: all runs below it are evaluated.
 
 Every run yields one result file in --out and its predictions beside it, an
-example a line with text, scores and gold. A result that is there already is
-not computed again unless its model or data changed.`,
+example a line with text, scores and gold. A result of the same model, task,
+split and seed is written anew, but never replaced by one of another checkpoint
+or of other data.`,
 		Example: `  glmkit eval finetuned/glm --tasks tasks/glm --out results
   glmkit eval finetuned/glm/CB/seed-1 --tasks tasks/glm --split val --out results`,
 		Args: cobra.MinimumNArgs(1),

@@ -16,12 +16,11 @@ import (
 type DType int32
 
 // The element types that glmkit uses.
+// The element types that GLM needs: ids and positions are Int64, everything
+// that is learned or computed is Float32.
 const (
-	Int64    DType = 4
-	Float16  DType = 5
-	Float32  DType = 6
-	Bool     DType = 11
-	BFloat16 DType = 15
+	Int64   DType = 4
+	Float32 DType = 6
 )
 
 // Device is -1 for the CPU, or the index of a CUDA device.
