@@ -1,6 +1,8 @@
 package corpus
 
 import (
+	"crypto/sha256"
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -142,6 +144,14 @@ func checkWindow(t *testing.T, corpus *numbered, data configs.Data, window []int
 		case last && !cut && len(window) < size && !data.SingleDocument && first == start:
 			t.Errorf("a window of %d of %d tokens was not filled", len(window), size)
 		}
+		if cut && len(window) == size && !everyTenth(tokens[len(tokens)-1]) {
+			// A hard cut: no sentence ends in the second half of the room.
+			for keep := max(room/2, 2); keep < room; keep++ {
+				if everyTenth(tokens[keep-2]) {
+					t.Errorf("cut inside a sentence at %d, one ends at %d", room, keep)
+				}
+			}
+		}
 		if piece == 0 && first != start && data.NonSentenceStart == 0 && !everyTenth(int32(first-1)+firstToken) {
 			// No sentence start within half a window on one side at least.
 			reach := int64(size / 2)
@@ -230,6 +240,24 @@ func TestWindowKeyed(t *testing.T) {
 	}
 	if !different {
 		t.Error("all windows are the same")
+	}
+}
+
+// TestWindowsStay pins the windows down: when this fails, prepared folders are
+// not what they were, and Format goes up.
+func TestWindowsStay(t *testing.T) {
+	w := windowDrawer{source: newNumbered(5, 300, 40, 17, 90, 8), data: configs.Data{SeqLength: 64}, cls: testCLS, ends: everyTenth}
+	sum := sha256.New()
+	for i := range uint64(200) {
+		window, err := w.draw(nil, spans.Key{Seed: 1234, Sample: i})
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintln(sum, window)
+	}
+	const want = "30a21b3ffc2c47d2eda1af2666ceff3b6957cec86e3d7d93cb99bc2c712adee5"
+	if got := fmt.Sprintf("%x", sum.Sum(nil)); got != want {
+		t.Errorf("sha256 of the windows is %s, was %s", got, want)
 	}
 }
 
