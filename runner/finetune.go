@@ -13,13 +13,14 @@ import (
 	"sync"
 
 	"github.com/glmkit/glmkit/configs"
+	"github.com/glmkit/glmkit/corpus"
 	"github.com/glmkit/glmkit/runner/internal/torch"
 	"github.com/glmkit/glmkit/tasks"
 )
 
 // Finetune trains a model on one task's training file from pretrained weights
 // (a run of ours, or a checkpoint of the GLM repository whose shape c.Model
-// says), from the newest checkpoint of the run's directory if it has one. It
+// gives), from the newest checkpoint of the run's directory if it has one. It
 // returns the final state.
 func Finetune(ctx context.Context, c *configs.Config, from, trainFile string, seed uint64, o Options) (State, error) {
 	split, err := tasks.OpenSplit(trainFile)
@@ -76,7 +77,16 @@ func Finetune(ctx context.Context, c *configs.Config, from, trainFile string, se
 // checks that the task file fits them.
 func pretrained(c *configs.Config, from string, h tasks.Header) (identity State, vocab []byte, err error) {
 	if isMegatron(from) {
-		identity = State{Model: c.Model, Tokenizer: h.Tokenizer, Pretrained: "imported"}
+		file, err := megatronFile(from)
+		if err != nil {
+			return identity, nil, err
+		}
+		weights, err := hashFile(file)
+		if err != nil {
+			return identity, nil, &corpus.DataError{Path: file, Err: err}
+		}
+		// Such a checkpoint does not bring its vocabulary: the tasks' is taken.
+		identity = State{Model: c.Model, Tokenizer: h.Tokenizer, Pretrained: weights}
 	} else {
 		checkpoint, err := findCheckpoint(from)
 		if err != nil {

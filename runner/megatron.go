@@ -25,21 +25,29 @@ func isMegatron(dir string) bool {
 	return err == nil
 }
 
+// megatronFile is the file of the newest iteration of such a checkpoint.
+func megatronFile(dir string) (string, error) {
+	text, err := os.ReadFile(filepath.Join(dir, megatronLatest))
+	if err != nil {
+		return "", &corpus.DataError{Path: dir, Err: err}
+	}
+	iteration := strings.TrimSpace(string(text))
+	if iteration == "" || iteration != filepath.Base(iteration) {
+		return "", &corpus.DataError{Path: filepath.Join(dir, megatronLatest), Err: fmt.Errorf("%q is not an iteration", iteration)}
+	}
+	return filepath.Join(dir, iteration, megatronStates), nil
+}
+
 // readMegatron fills a GLM with the weights of a checkpoint of the GLM
 // repository (latest_checkpointed_iteration.txt beside
 // ITERATION/mp_rank_00_model_states.pt; weights under "module", fp16 widened
 // to float32). The file does not tell the number of heads, so the shape comes
 // from the configuration, and every tensor is checked against it.
 func readMegatron(dir string, m *model) error {
-	text, err := os.ReadFile(filepath.Join(dir, megatronLatest))
+	path, err := megatronFile(dir)
 	if err != nil {
-		return &corpus.DataError{Path: dir, Err: err}
+		return err
 	}
-	iteration := strings.TrimSpace(string(text))
-	if iteration == "" || iteration != filepath.Base(iteration) {
-		return &corpus.DataError{Path: filepath.Join(dir, megatronLatest), Err: fmt.Errorf("%q is not an iteration", iteration)}
-	}
-	path := filepath.Join(dir, iteration, megatronStates)
 	bad := func(err error, hint string) error { return &corpus.DataError{Path: path, Err: err, Hint: hint} }
 	const shape = "the preset whose shape the checkpoint has"
 	data, err := os.ReadFile(path)

@@ -34,8 +34,12 @@ func named(p *parameters, prefix string, ts []torch.Tensor) []namedTensor {
 }
 
 // view presents a tensor to the safetensors writer as little-endian float32,
-// copied out of libtorch only when its turn comes.
-type view struct{ namedTensor }
+// copied out of libtorch only when its turn comes. The writer knows no errors
+// of a view, so they wait in failed.
+type view struct {
+	namedTensor
+	failed *error
+}
 
 func (v view) DType() safetensors.DType { return safetensors.F32 }
 
@@ -53,6 +57,9 @@ func (v view) Data() []byte {
 	s := torch.NewScope()
 	defer s.Close()
 	values := s.Floats(v.tensor)
+	if err := s.Err(); err != nil && *v.failed == nil {
+		*v.failed = fmt.Errorf("reading %s: %w", v.name, err)
+	}
 	data := make([]byte, 0, 4*len(values))
 	for _, x := range values {
 		data = binary.LittleEndian.AppendUint32(data, math.Float32bits(x))
@@ -70,9 +77,10 @@ func unsigned(shape []int64) []uint64 {
 
 // writeTensors writes a safetensors file and syncs it.
 func writeTensors(path string, ts []namedTensor) error {
+	var failed error
 	views := make(map[string]view, len(ts))
 	for _, t := range ts {
-		views[t.name] = view{t}
+		views[t.name] = view{t, &failed}
 	}
 	f, err := os.Create(path)
 	if err != nil {
@@ -84,7 +92,7 @@ func writeTensors(path string, ts []namedTensor) error {
 	if err := safetensors.SerializeToWriter(views, map[string]string{"format": "pt"}, w); err != nil {
 		return err
 	}
-	if err := w.Flush(); err != nil {
+	if err := errors.Join(failed, w.Flush()); err != nil {
 		return err
 	}
 	if err := f.Sync(); err != nil {

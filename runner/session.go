@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"strings"
 
 	"github.com/google/renameio/v2"
 
@@ -42,7 +43,7 @@ func (r *session) open(c *configs.Config, o Options, start func(*model) error) e
 	if r.configYAML, err = c.YAML(); err != nil {
 		return err
 	}
-	if err := os.MkdirAll(r.dir, 0o777); err != nil {
+	if err := claim(r.dir); err != nil {
 		return err
 	}
 	checkpoint, resume, err := latestCheckpoint(r.dir)
@@ -82,6 +83,26 @@ func (r *session) open(c *configs.Config, o Options, start func(*model) error) e
 		return err
 	}
 	return renameio.WriteFile(filepath.Join(r.dir, configFile), r.configYAML, 0o666)
+}
+
+// claim makes a run's directory, or accepts one that holds nothing but a run.
+func claim(dir string) error {
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		return &configs.Error{Field: "--out", Msg: err.Error(), Hint: "a directory that can be written"}
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		switch name := e.Name(); {
+		case name == configFile, name == metricsFile, name == checkpointsDir, name == latestFile:
+		case strings.HasPrefix(name, "."): // a file that a killed run was about to rename
+		default:
+			return &configs.Error{Field: dir, Msg: "holds something else than a run: " + name, Hint: "another --out"}
+		}
+	}
+	return nil
 }
 
 // load restores weights and moments from a checkpoint.
