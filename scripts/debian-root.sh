@@ -39,7 +39,7 @@ if [ ! -f "$base/.complete" ]; then
 fi
 rm -rf "$root"
 cp -a "$base" "$root"
-mkdir -p "$root/usr/local/go" "$root/goproxy" "$root/src/shared/oracle" "$root/src/shared/data" "$top/.build/$suite.apt"
+mkdir -p "$root/usr/local/go" "$root/goproxy" "$root/src" "$top/.build/$suite.apt"
 git clone -q "$top" "$root/src/glmkit"
 # What the clone is a clone of is not there inside.
 git -C "$root/src/glmkit" remote remove origin
@@ -51,7 +51,7 @@ export oracle="$(folder GLMKIT_ORACLE ../shared/oracle)" data="$(folder GLMKIT_D
 start=$SECONDS
 # shellcheck disable=SC2016
 unshare --mount --propagation private bash -euo pipefail -c '
-	bind() { mount --bind "$1" "$root/$2"; mount -o "remount,bind,ro" "$root/$2"; }
+	bind() { mkdir -p "$root/$2"; mount --bind "$1" "$root/$2"; mount -o "remount,bind,ro" "$root/$2"; }
 	mount -t proc proc "$root/proc"
 	mount --rbind /sys "$root/sys"
 	mount --rbind /dev "$root/dev"
