@@ -8,7 +8,7 @@ import (
 
 // documentWords is the length a document grows to, in words: short enough
 // that a small window holds a whole one.
-const documentWords = 60
+const documentWords = 40
 
 // Documents yields the texts to pretrain on, or those held out from it. None
 // contains a passage, premise or sentence of a validation or test example; a
@@ -77,11 +77,12 @@ var genres = []struct {
 	percent int
 	write   func(w *World, d *draw) string
 }{
-	{45, (*World).story},
-	{17, (*World).argument},
-	{12, (*World).explanation},
+	{26, (*World).story},
+	{22, (*World).argument},
+	{20, (*World).explanation},
 	{12, (*World).glossary},
-	{10, (*World).riddle},
+	{8, (*World).riddle},
+	{8, (*World).news},
 	{4, (*World).encyclopedia},
 }
 
@@ -120,56 +121,41 @@ func trueFalse(yes bool) string {
 	return "false"
 }
 
-// story tells an episode and talks about it in questions and answers.
+// story tells an episode and asks about it.
 func (w *World) story(d *draw) string {
-	facts := w.passageFacts(d)
-	passage := tell(d, facts)
-	if d.percent(25) {
-		f := pick(d, facts)
-		asked, yes := w.maybeWrong(d, f, facts)
-		return grow("Based on the following passage "+asked.ask()+"? "+yesNo(yes)+". "+passage,
-			func() string { return w.dialogue(d, facts) })
-	}
-	return grow(passage, func() string { return w.dialogue(d, facts) })
+	return grow("", func() string {
+		if d.percent(25) {
+			return w.conversation(d)
+		}
+		yes := d.percent(50)
+		facts, question := w.yesNoQuestion(d, yes)
+		passage, answer := tell(d, facts), yesNo(yes)
+		switch d.below(4) {
+		case 0, 1:
+			return "Based on the following passage " + question + "? " + answer + ". " + passage
+		case 2:
+			return passage + " Based on the previous passage, " + question + "? " + answer + "."
+		default:
+			return passage + " Question: " + question + "? Answer: " + answer + "."
+		}
+	})
 }
 
-// maybeWrong is the fact, or half of the time one with a wrong value.
-func (w *World) maybeWrong(d *draw, f fact, facts []fact) (fact, bool) {
-	if d.percent(50) {
-		return f, true
+// conversation is a passage and open questions with their answers.
+func (w *World) conversation(d *draw) string {
+	passage, asked := w.questions(d)
+	text := passage
+	for _, q := range asked {
+		switch d.below(3) {
+		case 0:
+			text += " " + q.text + "? " + sentence(pick(d, q.right))
+		case 1:
+			text += " Question: " + q.text + "? Is it " + capital(pick(d, q.right)) + "? Yes."
+		default:
+			text += " Question: " + q.text + "? Is it " + capital(pick(d, q.wrong)) + "? No."
+		}
 	}
-	return f.with(w.wrong(d, f, facts)), false
-}
-
-// dialogue is one question about an episode with its answer, or a highlight.
-func (w *World) dialogue(d *draw, facts []fact) string {
-	f := pick(d, facts)
-	asked, yes := w.maybeWrong(d, f, facts)
-	reason := "."
-	if d.percent(40) {
-		reason = ", " + f.sayAny(d) + "."
-	}
-	switch d.below(9) {
-	case 0:
-		return "Question: " + asked.ask() + "? Answer: " + yesNo(yes) + reason
-	case 1:
-		return "Based on the previous passage, " + asked.ask() + "? " + yesNo(yes) + reason
-	case 2:
-		return capital(asked.ask()) + "? " + yesNo(yes) + reason
-	case 3:
-		return "Question: " + capital(f.what()) + "? Is it " + capital(asked.answer()) + "? " + yesNo(yes) + "."
-	case 4:
-		g := pick(d, facts)
-		return "Question: " + capital(f.askWho()) + "? Is it " + g.who.name + "? " + yesNo(g.who == f.who) + "."
-	case 5:
-		return capital(f.what()) + "? " + capital(f.answer()) + "."
-	case 6:
-		return capital(f.askWho()) + "? " + f.who.name + "."
-	case 7:
-		return "- " + capital(f.sayAny(d)) + "."
-	default:
-		return "\"" + capital(asked.sayAny(d)) + "\"? " + yesNo(yes) + ", \"" + sentence(f.sayAny(d)) + "\""
-	}
+	return text
 }
 
 // argument sets statements against what follows from them.
@@ -210,15 +196,21 @@ func (w *World) explanation(d *draw) string {
 			}
 			return "\"" + a + "\" or \"" + b + "\"? "
 		}
-		switch d.below(6) {
+		switch d.below(7) {
 		case 0, 1:
 			return sentence(because)
 		case 2, 3:
 			return sentence(so)
 		case 4:
 			return choice(c.laterCause, c.otherCause) + sentence(because)
-		default:
+		case 5:
 			return choice(c.laterEffect, c.otherEffect) + sentence(so)
+		default:
+			effect, yes := c.laterEffect, "Yes"
+			if d.percent(50) {
+				effect, yes = c.otherEffect, "No"
+			}
+			return sentence(c.cause) + " Question: What was the result? Is it " + capital(effect) + "? " + yes + "."
 		}
 	})
 }
@@ -226,7 +218,7 @@ func (w *World) explanation(d *draw) string {
 // glossary uses ambiguous words and says what they mean.
 func (w *World) glossary(d *draw) string {
 	return grow("", func() string {
-		a := pick(d, ambiguousWords)
+		a := pick(d, w.ambiguous())
 		i, j := d.below(2), d.below(2)
 		s1, s2 := sentence(w.use(d, a.word, a.senses[i])), sentence(w.use(d, a.word, a.senses[j]))
 		yes := yesNo(i == j)
@@ -266,33 +258,36 @@ func (w *World) riddle(d *draw) string {
 	})
 }
 
+// news tells of people, cities and dogs, with highlights.
+func (w *World) news(d *draw) string {
+	return grow("", func() string {
+		c := w.cloze(d)
+		var text []string
+		for _, s := range c.sentences {
+			text = append(text, sentence(s))
+		}
+		for _, h := range append(c.highlights, strings.ReplaceAll(c.query, "{E}", c.answer)) {
+			text = append(text, "- "+sentence(h))
+		}
+		return strings.Join(text, " ")
+	})
+}
+
 // encyclopedia states what holds in the whole world.
 func (w *World) encyclopedia(d *draw) string {
 	return grow("", func() string {
 		k := pick(d, kinds)
 		thing := pick(d, k.things)
-		order, adjective, opposite := bySize, "bigger", "smaller"
-		if d.percent(30) {
-			order, adjective, opposite = bySpeed, "faster", "slower"
-		}
-		i := d.below(len(order) - 1)
-		j := i + 1 + d.below(len(order)-1-i)
-		slow, fast := order[i], order[j]
-		switch d.below(6) {
+		switch d.below(5) {
 		case 0:
 			return sentence(article(thing) + " is " + article(k.name))
 		case 1:
 			return sentence(article(thing) + " is kept in the " + k.home)
 		case 2:
-			return sentence(article(fast) + " is " + adjective + " than " + article(slow))
+			return sentence(w.compare(d, true).say())
 		case 3:
-			return sentence(article(slow) + " is " + opposite + " than " + article(fast))
-		case 4:
 			yes := d.percent(50)
-			if !yes {
-				slow, fast = fast, slow
-			}
-			return "Question: is " + article(fast) + " " + adjective + " than " + article(slow) + "? Answer: " + yesNo(yes) + "."
+			return "Question: " + w.compare(d, yes).ask() + "? Answer: " + yesNo(yes) + "."
 		default:
 			other := pick(d, kindNames)
 			return "Is " + article(thing) + " " + article(other) + "? " + yesNo(other == k.name) + "."

@@ -1,5 +1,7 @@
 package microworld
 
+import "slices"
+
 // RTE and CB: does the hypothesis follow from the premise?
 
 // pair is a premise and a hypothesis, clauses without a full stop.
@@ -8,36 +10,56 @@ type pair struct{ premise, hypothesis string }
 // entailed draws a premise and a hypothesis that follows from it, or that does
 // not although it looks alike.
 func (w *World) entailed(d *draw, follows bool) pair {
-	switch d.below(5) {
-	case 0: // a part of a conjunction
-		facts := w.episode(d, 2)
-		f := pick(d, facts)
-		h := f
-		if !follows {
-			h = f.with(w.wrong(d, f, facts))
-		}
-		return pair{facts[0].sayAny(d) + " and " + facts[1].sayAny(d), h.say(0)}
-	case 1: // the kind of a thing
-		rel := &relations[1]
-		f := fact{rel, pick(d, w.people), pick(d, things)}
+	if w.reads(d) {
+		return w.entailedByReading(d, follows)
+	}
+	switch d.below(3) {
+	case 0: // what a thing is
+		f := fact{rel: hasThing, who: pick(d, w.people), value: pick(d, things)}
 		k := kindOf(f.value).name
 		if !follows {
 			k = pickOther(d, kindNames, k)
 		}
-		return pair{f.sayAny(d), f.who.name + " has " + article(k)}
-	case 2: // the converse of a comparison
+		return pair{f.say(d), f.who.name + " has " + article(k)}
+	case 1: // words of the same and of contrary meaning
+		f := fact{rel: inMood, who: pick(d, w.people), value: pick(d, moods)}
+		h := f
+		h.value = same[f.value]
+		if !follows {
+			h.value = pick(d, f.contrary())
+		}
+		return pair{f.say(d), h.say(d)}
+	default: // what somebody did tells what is so
+		f := w.fact(d, pick(d, w.people))
+		h := f
+		f.denied = !follows
+		return pair{f.say(d), h.plain()}
+	}
+}
+
+// entailedByReading draws a pair that differs in who or what it names.
+func (w *World) entailedByReading(d *draw, follows bool) pair {
+	switch d.below(4) {
+	case 0: // a part of a conjunction
+		facts := w.parallel(d, 2)[:2]
+		f := pick(d, facts)
+		h := f
+		if !follows {
+			h.value = w.wrong(d, f, facts)
+		}
+		return pair{facts[0].say(d) + " and " + facts[1].say(d), h.plain()}
+	case 1: // the converse of a comparison
 		p := w.names(d, 2)
 		c := pick(d, comparatives)
-		a, b := c.more, c.less
 		if d.percent(50) {
-			a, b = b, a
+			slices.Reverse(c[:])
 		}
 		x, y := p[1].name, p[0].name
 		if !follows {
 			x, y = y, x
 		}
-		return pair{p[0].name + " is " + a + " than " + p[1].name, x + " is " + b + " than " + y}
-	case 3: // a gift changes hands
+		return pair{p[0].name + " is " + c[0] + " than " + p[1].name, x + " is " + c[1] + " than " + y}
+	case 2: // a gift changes hands
 		p := w.names(d, 2)
 		thing := pick(d, things)
 		owner := p[1]
@@ -59,14 +81,12 @@ func (w *World) entailed(d *draw, follows bool) pair {
 				h.who = pickOther(d, w.people, f.who)
 			}
 		}
-		return pair{f.sayAny(d), h.sayAny(d)}
+		return pair{f.say(d), h.say(d)}
 	}
 }
 
-// comparative is a pair of opposite comparisons of people.
-type comparative struct{ more, less string }
-
-var comparatives = []comparative{{"taller", "shorter"}, {"older", "younger"}, {"stronger", "weaker"}, {"faster", "slower"}}
+// comparatives are pairs of opposite comparisons of people.
+var comparatives = [][2]string{{"taller", "shorter"}, {"older", "younger"}, {"stronger", "weaker"}, {"faster", "slower"}}
 
 func (w *World) rte(d *draw, choice int) example {
 	label := "entailment"
@@ -74,7 +94,7 @@ func (w *World) rte(d *draw, choice int) example {
 	if choice%2 != 0 {
 		label = "not_entailment"
 	}
-	return &inference{Premise: sentence(timed(d, p.premise)), Hypothesis: sentence(p.hypothesis), Label: &label}
+	return &inference{Premise: sentence(p.premise), Hypothesis: sentence(p.hypothesis), Label: &label}
 }
 
 // Ways to put a clause, by whether it then holds. {A} is somebody who tells,
@@ -99,17 +119,18 @@ func (w *World) commitment(d *draw, label int) pair {
 		ways = asserting
 	case 1:
 		ways = denying
-		if d.percent(50) { // one value at a time: another one is excluded
-			ways, h = asserting, f.with(w.wrong(d, f, nil))
+		if w.reads(d) { // one value at a time: another one is excluded
+			ways = asserting
+			h.value = w.wrong(d, f, nil)
 		}
 	default:
 		ways = doubting
-		if d.percent(30 * (w.params.Difficulty - 1)) { // denied, but then what?
-			ways = append([]string{}, append(denying, doubting...)...)
-			h = f.with(pickOther(d, f.rel.values, f.value))
+		if w.reads(d) { // denied or not, it says nothing of another value
+			ways = slices.Concat(denying, doubting)
+			h.value = w.wrong(d, f, nil)
 		}
 	}
-	return pair{putClause(pick(d, ways), p[0].name, f.sayAny(d)), h.say(0)}
+	return pair{putClause(pick(d, ways), p[0].name, f.say(d)), h.plain()}
 }
 
 func (w *World) cb(d *draw, choice int) example {

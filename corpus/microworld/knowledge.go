@@ -1,6 +1,9 @@
 package microworld
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // COPA, WiC and WSC: the answer follows from what holds in the whole world.
 
@@ -25,36 +28,73 @@ func pronounFor(wording string, p person) string {
 	return fill(wording, p.pronoun(), "")
 }
 
-// consequence is a law put in words, with a wrong alternative to each side.
+// consequence is a law put in words, with wrong alternatives to each side.
 type consequence struct {
-	cause, effect string // the subject named where it comes first
+	cause, effect string // the subject named
 	// The same sides as the second clause of a sentence, with a pronoun where
-	// the first clause names its person.
-	laterCause, laterEffect string
-	// Sides of another law, worded like the later sides.
-	otherCause, otherEffect string
+	// the first clause names its person, and the sides of another law worded
+	// likewise.
+	laterCause, laterEffect, otherCause, otherEffect string
+	// All wordings of later effects, right and wrong.
+	allEffects, otherEffects []string
 }
 
 func (w *World) consequence(d *draw) consequence {
 	p := pick(d, w.people)
-	c := law(d)
-	other := law(d)
+	c, other := law(d), law(d)
 	for other.topic == c.topic {
 		other = law(d)
 	}
 	a, b := pick(d, c.causes), pick(d, c.effects)
-	x, y := pick(d, other.causes), pick(d, other.effects)
 	later := func(first, second string) string {
 		if strings.Contains(first, "{P}") && !strings.Contains(second, "of {P}") {
 			return pronounFor(second, p)
 		}
 		return fill(second, p.name, "")
 	}
+	all := func(first string, seconds []string) (list []string) {
+		for _, s := range seconds {
+			list = append(list, later(first, s))
+		}
+		return list
+	}
 	return consequence{
 		cause: fill(a, p.name, ""), effect: fill(b, p.name, ""),
 		laterCause: later(b, a), laterEffect: later(a, b),
-		otherCause: later(b, x), otherEffect: later(a, y),
+		otherCause: later(b, pick(d, other.causes)), otherEffect: later(a, pick(d, other.effects)),
+		allEffects: all(a, c.effects), otherEffects: all(a, other.effects),
 	}
+}
+
+// comparison is a question about the world's order of things.
+type comparison struct{ first, adjective, second string }
+
+func (c comparison) ask() string {
+	return "is " + article(c.first) + " " + c.adjective + " than " + article(c.second)
+}
+
+func (c comparison) say() string {
+	return article(c.first) + " is " + c.adjective + " than " + article(c.second)
+}
+
+// compare draws a comparison that holds or does not. Easy ones are of things
+// far apart.
+func (w *World) compare(d *draw, holds bool) comparison {
+	order, more, less := bySize, "bigger", "smaller"
+	if d.percent(25) {
+		order, more, less = bySpeed, "faster", "slower"
+	}
+	apart := len(order) / (2 * w.params.Difficulty)
+	i := d.below(len(order) - apart)
+	j := i + apart + d.below(len(order)-apart-i)
+	c := comparison{order[j], more, order[i]}
+	if d.percent(50) {
+		c = comparison{order[i], less, order[j]}
+	}
+	if !holds {
+		c.first, c.second = c.second, c.first
+	}
+	return c
 }
 
 func (w *World) copa(d *draw, choice int) example {
@@ -74,7 +114,15 @@ func (w *World) copa(d *draw, choice int) example {
 	return e
 }
 
-// use draws a sentence that uses a word in a sense, and the word's place in it.
+// ambiguous are the words that WiC asks about.
+func (w *World) ambiguous() []ambiguous {
+	if w.params.Difficulty == 1 {
+		return animalWords
+	}
+	return slices.Concat(animalWords, otherWords)
+}
+
+// use draws a clause that uses a word in a sense.
 func (w *World) use(d *draw, word string, s sense) string {
 	clause := fill(pick(d, s.contexts), pick(d, w.people).name, "")
 	if d.percent(60) {
@@ -84,7 +132,7 @@ func (w *World) use(d *draw, word string, s sense) string {
 }
 
 func (w *World) wic(d *draw, choice int) example {
-	a := pick(d, ambiguousWords)
+	a := pick(d, w.ambiguous())
 	same := choice%2 == 0
 	i := d.below(2)
 	j := i
@@ -96,25 +144,11 @@ func (w *World) wic(d *draw, choice int) example {
 		s2 = w.use(d, a.word, a.senses[j])
 	}
 	e := &wic{Word: a.word, Sentence1: sentence(s1), Sentence2: sentence(s2), Label: &same, Version: 1.1}
-	e.Start1, e.End1 = locate(e.Sentence1, a.word)
-	e.Start2, e.End2 = locate(e.Sentence2, a.word)
+	// The official files count the end of a word exclusively.
+	first, second := mentions(e.Sentence1, a.word)[0], mentions(e.Sentence2, a.word)[0]
+	e.Start1, e.End1, e.Start2, e.End2 = first.Start, first.End+1, second.Start, second.End+1
 	return e
 }
-
-// locate finds a word in a sentence as a whole word, start and end as the
-// official files count them (end exclusive).
-func locate(sentence, word string) (start, end int) {
-	for from := 0; ; {
-		i := from + strings.Index(sentence[from:], word)
-		before, after := i == 0 || sentence[i-1] == ' ', i+len(word) == len(sentence) || !isLetter(sentence[i+len(word)])
-		if before && after {
-			return i, i + len(word)
-		}
-		from = i + 1
-	}
-}
-
-func isLetter(b byte) bool { return b|32 >= 'a' && b|32 <= 'z' }
 
 // schema is a sentence whose pronoun refers to the first or the second noun,
 // as its last words decide.

@@ -42,27 +42,46 @@ func timed(d *draw, clause string) string {
 	return clause + " " + pick(d, times)
 }
 
-// fact is what one clause of an episode says.
+// fact is what one clause of an episode says: that a relation holds, or that
+// it does not.
 type fact struct {
-	rel   *relation
-	who   person
-	value string
+	rel    *relation
+	who    person
+	value  string
+	denied bool
 }
 
-// say words the fact; wording 0 is the plainest.
-func (f fact) say(wording int) string { return fill(f.rel.says[wording], f.who.name, f.value) }
+func (f fact) fill(wording string) string { return fill(wording, f.who.name, f.value) }
 
-func (f fact) sayAny(d *draw) string { return f.say(d.below(len(f.rel.says))) }
-
-func (f fact) ask() string  { return fill(f.rel.ask, f.who.name, f.value) }
-func (f fact) what() string { return fill(f.rel.what, f.who.name, f.value) }
-func (f fact) askWho() string {
-	return fill(f.rel.who, f.who.name, f.value)
+// say words the fact in any of the ways there are.
+func (f fact) say(d *draw) string {
+	if f.denied {
+		return f.fill(pick(d, f.rel.denies))
+	}
+	return f.fill(pick(d, f.rel.says))
 }
-func (f fact) answer() string { return fill(f.rel.answer, f.who.name, f.value) }
 
-// with is the same fact with another value.
-func (f fact) with(value string) fact { f.value = value; return f }
+// plain affirms the fact in the plainest way.
+func (f fact) plain() string { return f.fill(f.rel.says[0]) }
+
+func (f fact) ask() string    { return f.fill(f.rel.ask) }
+func (f fact) what() string   { return f.fill(f.rel.what) }
+func (f fact) askWho() string { return f.fill(f.rel.who) }
+func (f fact) answer() string { return f.fill(f.rel.answer) }
+
+// agrees tells whether a value is the fact's own or means the same.
+func (f fact) agrees(value string) bool {
+	return value == f.value || f.rel == inMood && value == same[f.value]
+}
+
+// contrary are the values that exclude the fact's.
+func (f fact) contrary() []string {
+	if f.rel == inMood {
+		words := opposite[f.value]
+		return words[:]
+	}
+	return slices.DeleteFunc(slices.Clone(f.rel.values), func(v string) bool { return v == f.value })
+}
 
 // runs splits a text into its clauses, lower-cased words only, and returns
 // every run of neighbouring clauses up to the given length: what has to be

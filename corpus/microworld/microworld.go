@@ -17,6 +17,7 @@ package microworld
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/glmkit/glmkit/configs"
 )
@@ -87,33 +88,27 @@ func (w *World) names(d *draw, n int) []person { return sample(d, w.people, n) }
 
 // fact draws something to say of a person.
 func (w *World) fact(d *draw, who person) fact {
-	rel := &relations[d.below(len(relations))]
-	return fact{rel, who, pick(d, rel.values)}
+	rel := pick(d, relations)
+	return fact{rel: rel, who: who, value: pick(d, rel.values)}
 }
 
-// episode draws n facts, each of another person.
-func (w *World) episode(d *draw, n int) []fact {
-	facts := make([]fact, n)
-	for i, p := range w.names(d, n) {
-		facts[i] = w.fact(d, p)
-	}
-	return facts
-}
+// reads tells whether an example shall need reading who did what, rather than
+// the meaning of words and what holds in the whole world.
+func (w *World) reads(d *draw) bool { return d.percent([]int{20, 55, 90}[w.params.Difficulty-1]) }
 
-// near tells whether a wrong answer shall be taken from the same passage, so
-// that reading who did what is needed to reject it, or from outside.
-func (w *World) near(d *draw) bool { return d.percent([]int{25, 60, 95}[w.params.Difficulty-1]) }
+// near tells whether a wrong answer shall be another person's in the same
+// passage, rather than one that the passage does not name.
+func (w *World) near(d *draw) bool { return d.percent([]int{40, 70, 95}[w.params.Difficulty-1]) }
 
 // wrong is a value that f's person does not have: near, one of another fact of
-// the passage where there is one of the same relation, else one that the
-// passage does not name.
+// the passage where there is one of the same relation, else one that excludes
+// f's value and that the passage does not name.
 func (w *World) wrong(d *draw, f fact, passage []fact) string {
-	said := []string{f.value}
-	var others []string
+	var said, others []string
 	for _, g := range passage {
 		if g.rel == f.rel {
 			said = append(said, g.value)
-			if g.value != f.value {
+			if !f.agrees(g.value) {
 				others = append(others, g.value)
 			}
 		}
@@ -121,5 +116,10 @@ func (w *World) wrong(d *draw, f fact, passage []fact) string {
 	if len(others) > 0 && w.near(d) {
 		return pick(d, others)
 	}
-	return pickOther(d, f.rel.values, said...)
+	contrary := f.contrary()
+	unsaid := slices.DeleteFunc(slices.Clone(contrary), func(v string) bool { return slices.Contains(said, v) })
+	if len(unsaid) == 0 {
+		return pick(d, contrary)
+	}
+	return pick(d, unsaid)
 }

@@ -1,6 +1,9 @@
 package microworld
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // The world is constant: these tables are what holds in it whatever the seed.
 // A text may name people, things and places freely; what it says of them in
@@ -98,10 +101,35 @@ var outfits = func() (all []string) {
 	return all
 }()
 
-// moods come in pairs of opposites.
-var moods = []string{
-	"happy", "sad", "tired", "awake", "hungry", "full",
-	"rich", "poor", "calm", "angry", "healthy", "ill",
+// feeling is a pair of opposite moods, each with a word that means the same.
+type feeling struct{ good, bad [2]string }
+
+var feelings = []feeling{
+	{[2]string{"happy", "glad"}, [2]string{"sad", "unhappy"}},
+	{[2]string{"awake", "fresh"}, [2]string{"tired", "sleepy"}},
+	{[2]string{"rich", "wealthy"}, [2]string{"poor", "penniless"}},
+	{[2]string{"calm", "peaceful"}, [2]string{"angry", "furious"}},
+	{[2]string{"healthy", "well"}, [2]string{"ill", "sick"}},
+	{[2]string{"brave", "fearless"}, [2]string{"afraid", "scared"}},
+}
+
+// moods are all words for feelings. same and opposite map a word to its
+// synonym and to the two words for the contrary.
+var (
+	moods    []string
+	same     = map[string]string{}
+	opposite = map[string][2]string{}
+)
+
+func init() {
+	for _, f := range feelings {
+		for _, side := range [][2][2]string{{f.good, f.bad}, {f.bad, f.good}} {
+			for i, word := range side[0] {
+				moods = append(moods, word)
+				same[word], opposite[word] = side[0][1-i], side[1]
+			}
+		}
+	}
 }
 
 // relation is what a text can say of a person. In this world a relation has
@@ -110,28 +138,57 @@ var moods = []string{
 type relation struct {
 	name   string
 	values []string
-	// says are the wordings of a statement: {P} the person, {V} the value.
-	// All mean the same to a reader of the text.
-	says []string
-	// ask is the yes/no question, where and who ask for value and person,
+	// says and denies are the wordings of a statement and of its contrary:
+	// {P} the person, {V} the value. All of one list mean the same to a
+	// reader of the text.
+	says, denies []string
+	// ask is the yes/no question, what and who ask for value and person,
 	// answer is how a value answers.
 	ask, what, who, answer string
 }
 
-var relations = []relation{
-	{"place", places,
-		[]string{"{P} is in the {V}", "{P} went to the {V}", "{P} walked to the {V}", "{P} stayed in the {V}"},
-		"is {P} in the {V}", "where is {P}", "who is in the {V}", "the {V}"},
-	{"thing", things,
-		[]string{"{P} has a {V}", "{P} bought a {V}", "{P} found a {V}", "a {V} was bought by {P}"},
-		"does {P} have a {V}", "what does {P} have", "who has a {V}", "a {V}"},
-	{"mood", moods,
-		[]string{"{P} is {V}", "{P} felt {V}", "{P} looked {V}"},
-		"is {P} {V}", "how does {P} feel", "who is {V}", "{V}"},
-	{"outfit", outfits,
-		[]string{"{P} wears a {V}", "{P} put on a {V}"},
-		"does {P} wear a {V}", "what does {P} wear", "who wears a {V}", "a {V}"},
+// The relations. Values that depend on other tables are set in init.
+var (
+	inPlace = &relation{name: "place", values: places,
+		says:   []string{"{P} is in the {V}", "{P} went to the {V}", "{P} walked to the {V}", "{P} stayed in the {V}"},
+		denies: []string{"{P} is not in the {V}", "{P} left the {V}", "{P} never went to the {V}", "{P} walked out of the {V}"},
+		ask:    "is {P} in the {V}", what: "where is {P}", who: "who is in the {V}", answer: "the {V}"}
+	hasThing = &relation{name: "thing", values: things,
+		says:   []string{"{P} has a {V}", "{P} bought a {V}", "{P} found a {V}", "a {V} was bought by {P}"},
+		denies: []string{"{P} does not have a {V}", "{P} sold a {V}", "{P} lost a {V}", "a {V} was sold by {P}"},
+		ask:    "does {P} have a {V}", what: "what does {P} have", who: "who has a {V}", answer: "a {V}"}
+	inMood = &relation{name: "mood",
+		says:   []string{"{P} is {V}", "{P} felt {V}", "{P} looked {V}"},
+		denies: []string{"{P} is not {V}", "{P} never felt {V}", "{P} did not look {V}"},
+		ask:    "is {P} {V}", what: "how does {P} feel", who: "who is {V}", answer: "{V}"}
+	inOutfit = &relation{name: "outfit", values: outfits,
+		says:   []string{"{P} wears a {V}", "{P} put on a {V}"},
+		denies: []string{"{P} does not wear a {V}", "{P} took off a {V}"},
+		ask:    "does {P} wear a {V}", what: "what does {P} wear", who: "who wears a {V}", answer: "a {V}"}
+	relations = []*relation{inPlace, hasThing, inMood, inOutfit}
+)
+
+func init() { inMood.values = moods }
+
+// class is a kind of named entity and what can be said of those of that kind
+// only.
+type class struct {
+	names []string
+	// says are statements about {E}.
+	says []string
 }
+
+// classes are people (whose names Params limits), cities and dogs.
+var classes = []class{
+	{nil, []string{"{E} wrote a letter", "{E} told a story", "{E} opened the window", "{E} read a book", "{E} paid the bill", "{E} cooked the dinner", "the teacher asked {E}", "the father of {E} smiled"}},
+	{[]string{"Paris", "London", "Rome", "Berlin", "Madrid", "Vienna", "Oslo", "Dublin"},
+		[]string{"{E} is a big city", "many tourists visit {E}", "the streets of {E} are old", "the train stopped in {E}", "the mayor of {E} gave a speech", "{E} lies on a river", "the map shows {E}", "the plane landed in {E}"}},
+	{[]string{"Rex", "Fido", "Rocky", "Lucky", "Snowy", "Buddy", "Bello", "Spot"},
+		[]string{"{E} barked loudly", "{E} chased a cat", "{E} ate a bone", "{E} wagged its tail", "{E} slept in a basket", "the fur of {E} is brown", "the puppies of {E} played", "{E} bit the postman"}},
+}
+
+// travels bring a person {P}, a city {C} and a dog {D} together.
+var travels = []string{"{P} went to {C} with {D}", "{P} took {D} to {C}", "{P} lives in {C} with {D}", "in {C} {P} walked with {D}", "{D} followed {P} to {C}"}
 
 // cause is one causal law: what happens, and what follows from it. Each side
 // has several wordings; {P} is the person it happens to, {S} a pronoun for
@@ -187,22 +244,41 @@ type ambiguous struct {
 	senses [2]sense
 }
 
-var ambiguousWords = []ambiguous{
+// animal is the sense that all words of animalWords share.
+var animalContexts = []string{
+	"{P} fed the {W} with insects", "the {W} slept in its nest near {P}", "{P} saw the {W} and its young", "the hungry {W} ate from the hand of {P}",
+	"{P} heard the cry of the wild {W}", "the fur of the {W} was soft for {P}", "{P} watched the {W} hunt at night", "the {W} swam across the lake to {P}",
+}
+
+// animalWords name an animal and something made by people.
+var animalWords = []ambiguous{
+	word("bat", "a stick for a game", "{P} hit the baseball with the bat", "{P} swung the wooden bat", "the player broke the bat of {P}", "{P} carried the bat to the game"),
+	word("crane", "a machine", "{P} lifted the bricks with the crane", "{P} repaired the engine of the crane", "the crane of {P} moved the steel", "{P} drove a crane at work"),
+	word("seal", "a mark on a letter", "{P} broke the seal of the letter", "{P} put a wax seal on the envelope", "the king gave {P} a paper with a seal", "{P} stamped the seal on the document"),
+	word("mouse", "a part of a computer", "{P} clicked with the mouse", "{P} moved the mouse over the screen", "the computer of {P} needed a mouse", "{P} plugged the mouse into the laptop"),
+	word("jaguar", "a car", "{P} drove the jaguar on the road", "{P} put petrol in the jaguar", "the jaguar of {P} lost a wheel", "{P} changed the tire of the jaguar"),
+	word("cricket", "a game", "{P} won the cricket match", "{P} watched cricket on television", "the cricket team of {P} lost", "{P} played cricket at college"),
+	word("mole", "a spy", "the police arrested {P} as a mole", "the mole stole secret papers from {P}", "{P} was a mole in the government", "the mole told {P} the password"),
+	word("ram", "a tool", "{P} broke the door with the ram", "the soldiers of {P} built an iron ram", "{P} pushed the heavy ram against the gate", "the ram of {P} was made of wood and iron"),
+}
+
+// word is an ambiguous word with an animal sense.
+func word(w, meaning string, contexts ...string) ambiguous {
+	animal := make([]string, len(animalContexts))
+	for i, c := range animalContexts {
+		animal[i] = strings.ReplaceAll(c, "{W}", w)
+	}
+	return ambiguous{w, [2]sense{{"an animal", animal}, {meaning, contexts}}}
+}
+
+// otherWords have two senses that no other word shares; they are harder.
+var otherWords = []ambiguous{
 	{"bank", [2]sense{
 		{"a place for money", []string{"{P} put the money in the bank", "the bank gave {P} a loan", "{P} opened an account at the bank", "{P} paid the bill at the bank"}},
 		{"the side of a river", []string{"{P} sat on the bank of the river", "the boat of {P} reached the muddy bank", "{P} caught a fish from the bank", "{P} swam to the other bank"}}}},
-	{"bat", [2]sense{
-		{"an animal", []string{"{P} saw a bat fly at night", "the bat slept in the cave near {P}", "{P} heard the wings of the bat", "{P} watched the bat eat insects"}},
-		{"a stick for a game", []string{"{P} hit the baseball with the bat", "{P} swung the wooden bat", "{P} carried the bat to the baseball game", "the player gave {P} the bat"}}}},
 	{"spring", [2]sense{
-		{"a season", []string{"{P} plants seeds in spring", "{P} was born in spring", "after the winter {P} enjoys the spring", "{P} loves the warm days of spring"}},
+		{"a season", []string{"{P} planted seeds in spring", "{P} was born in spring", "after the winter {P} enjoyed the spring", "{P} loved the warm days of spring"}},
 		{"a piece of metal", []string{"the spring in the chair of {P} broke", "{P} pressed the metal spring", "{P} put a new spring in the clock", "{P} bent the spring of the bed"}}}},
-	{"crane", [2]sense{
-		{"a bird", []string{"the crane flew over {P}", "{P} saw a crane on its nest", "{P} painted the white feathers of the crane", "{P} fed the crane at the lake"}},
-		{"a machine", []string{"{P} lifted the bricks with the crane", "the crane moved the steel for {P}", "{P} drives a crane at the building site", "{P} repaired the engine of the crane"}}}},
-	{"seal", [2]sense{
-		{"an animal", []string{"{P} watched the seal swim in the sea", "the seal ate a fish from {P}", "{P} saw a seal on the ice", "{P} photographed the fat seal at the beach"}},
-		{"a mark on a letter", []string{"{P} broke the seal of the letter", "{P} put a wax seal on the envelope", "the king gave {P} a paper with a seal", "{P} stamped the document with the seal"}}}},
 	{"match", [2]sense{
 		{"a game", []string{"{P} won the tennis match", "{P} watched the match on television", "the team of {P} lost the match", "{P} bought a ticket for the match"}},
 		{"a stick for fire", []string{"{P} lit the candle with a match", "{P} took a match from the packet", "{P} burned a finger with the match", "the match of {P} started the fire"}}}},
@@ -212,9 +288,6 @@ var ambiguousWords = []ambiguous{
 	{"bark", [2]sense{
 		{"the skin of a tree", []string{"{P} cut a name in the bark of the tree", "{P} touched the rough bark", "{P} made a basket from bark and twigs", "{P} saw ants on the bark of the oak"}},
 		{"the sound of a dog", []string{"{P} woke up from the bark of the puppy", "{P} heard a loud bark", "the bark of the guard dog scared {P}", "the puppy of {P} gave a happy bark"}}}},
-	{"mouse", [2]sense{
-		{"an animal", []string{"{P} saw a mouse eat cheese", "the mouse of {P} has a long tail", "{P} caught the mouse with a trap", "{P} heard a mouse behind the wall"}},
-		{"a part of a computer", []string{"{P} clicked with the mouse", "{P} moved the mouse over the screen", "{P} bought a mouse for the computer", "{P} plugged the mouse into the laptop"}}}},
 	{"nail", [2]sense{
 		{"a part of a finger", []string{"{P} painted the nail of the thumb", "{P} bit a nail in class", "{P} cut the nail of a toe with scissors", "{P} filed the long nail"}},
 		{"a piece of iron", []string{"{P} drove the nail into the wood", "{P} hung the picture on a nail", "{P} pulled the rusty nail from the board", "{P} fixed the fence with a nail"}}}},
