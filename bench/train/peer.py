@@ -1,0 +1,223 @@
+"""Trains GLM on a CPU with PyTorch, a peer for "glmkit train pretrain".
+
+    peer.py MODE --steps steps.jsonl --weights model.safetensors --heads 4
+
+MODE is one of
+
+    authors     The plain way of the GLM repository, re-stated: a batch padded to
+                its longest sequence, logits of the whole vocabulary in float32 at
+                every position, a T x T mask multiplied into the scores, an
+                optimizer of one operation after the other.
+    tuned       What a careful user writes: logits only at the positions that
+                count, batches of similar length, a mask added to the scores
+                (fused attention where PyTorch has it), fused operations.
+    tuned-bf16  The same under bfloat16 autocast.
+    check       Prints the loss and the gradient's norm of the last step's batch
+                in all three modes, without dropout.
+
+Neither is the authors' code. steps.jsonl comes from the Go program beside this
+file, the weights from a checkpoint of glmkit. Only the step is timed (tensors
+from lists, forward, backward, clipping, update), as in glmkit's metrics.jsonl;
+tokens are those of the sequences, padding left out.
+"""
+import argparse
+import json
+import math
+import time
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+DROPOUT = 0.1
+
+
+def load(path):
+    """Reads a safetensors file of float32 tensors."""
+    with open(path, "rb") as file:
+        header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+        data = file.read()
+    weights = {}
+    for name, entry in header.items():
+        if name != "__metadata__":
+            start, end = entry["data_offsets"]
+            values = np.frombuffer(data[start:end], dtype="<f4").reshape(entry["shape"])
+            weights[name] = torch.from_numpy(values.copy()).requires_grad_()
+    return weights
+
+
+class Batch:
+    """Sequences padded to the longest; every token of Part B is a target."""
+
+    def __init__(self, sequences):
+        longest = max(len(s["input"]) for s in sequences)
+
+        def padded(key):
+            return torch.tensor([s[key] + [0] * (longest - len(s[key])) for s in sequences])
+
+        self.input, self.target = padded("input"), padded("target")
+        self.position, self.block = padded("position"), padded("block_position")
+        self.sep = torch.tensor([s["sep"] for s in sequences])
+        at = torch.arange(longest)
+        self.counts = torch.tensor([len(s["input"]) for s in sequences])
+        self.loss_mask = (at >= self.sep[:, None]) & (at < self.counts[:, None])
+        # Row i reads column j where j <= i or j < sep.
+        self.visible = (at[:, None] >= at)[None, None] | (at < self.sep[:, None])[:, None, None]
+
+
+@torch.jit.script
+def gelu(x):
+    return 0.5 * x * (1.0 + torch.tanh(0.7978845608028654 * x * (1.0 + 0.044715 * x * x)))
+
+
+class GLM:
+    def __init__(self, weights, heads, tuned, dropout):
+        self.w, self.heads, self.tuned, self.dropout = weights, heads, tuned, dropout
+        self.layers = sum(name.endswith("attention.dense.weight") for name in weights)
+
+    def linear(self, name, x):
+        return F.linear(x, self.w[name + ".weight"], self.w[name + ".bias"])
+
+    def norm(self, name, x):
+        return F.layer_norm(x, x.shape[-1:], self.w[name + ".weight"], self.w[name + ".bias"], 1e-5)
+
+    def drop(self, x):
+        return F.dropout(x, self.dropout) if self.dropout else x
+
+    def attention(self, layer, x, mask):
+        b, t, h = x.shape
+        q, k, v = (
+            part.view(b, t, self.heads, h // self.heads).transpose(1, 2)
+            for part in self.linear(layer + "attention.query_key_value", x).split(h, dim=-1)
+        )
+        if self.tuned and hasattr(F, "scaled_dot_product_attention"):
+            out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=self.dropout)
+        else:
+            if self.tuned:
+                scores = (q / math.sqrt(h // self.heads)) @ k.transpose(-1, -2) + mask
+            else:
+                scores = q @ k.transpose(-1, -2) / math.sqrt(h // self.heads)
+                scores = scores * mask - 65504.0 * (1.0 - mask)
+            out = self.drop(scores.softmax(-1)) @ v
+        return self.linear(layer + "attention.dense", out.transpose(1, 2).reshape(b, t, h))
+
+    def hidden(self, batch):
+        x = F.embedding(batch.input, self.w["word_embeddings.weight"])
+        x = x + F.embedding(batch.position, self.w["transformer.position_embeddings.weight"])
+        x = x + F.embedding(batch.block, self.w["transformer.block_position_embeddings.weight"])
+        x = self.drop(x)
+        mask = batch.visible.float()
+        if self.tuned:  # to be added to the scores, in their type
+            mask = (1.0 - mask) * -65504.0
+            mask = mask.bfloat16() if torch.is_autocast_cpu_enabled() else mask
+        for i in range(self.layers):
+            layer = f"transformer.layers.{i}."
+            x = x + self.drop(self.attention(layer, self.norm(layer + "input_layernorm", x), mask))
+            f = self.linear(layer + "mlp.dense_h_to_4h", self.norm(layer + "post_attention_layernorm", x))
+            f = F.gelu(f, approximate="tanh") if self.tuned else gelu(f)
+            x = x + self.drop(self.linear(layer + "mlp.dense_4h_to_h", f))
+        return self.norm("transformer.final_layernorm", x)
+
+    def loss(self, batch):
+        """Mean cross-entropy over the targets."""
+        words, x = self.w["word_embeddings.weight"], self.hidden(batch)
+        if self.tuned:
+            at = batch.loss_mask.flatten().nonzero().squeeze(1)
+            logits = F.linear(x.flatten(0, 1).index_select(0, at), words)
+            return F.cross_entropy(logits.float(), batch.target.flatten().index_select(0, at))
+        logits = F.linear(x, words).float()
+        losses = F.cross_entropy(logits.flatten(0, 1), batch.target.flatten(), reduction="none")
+        counted = batch.loss_mask.flatten().float()
+        return (losses * counted).sum() / counted.sum()
+
+
+def make(mode, args, dropout):
+    """A function of a batch that runs forward and backward, and the weights."""
+    weights = load(args.weights)
+    model = GLM(weights, args.heads, tuned=mode != "authors", dropout=dropout)
+
+    def run(batch):
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=mode == "tuned-bf16"):
+            loss = model.loss(batch)
+        loss.backward()
+        return loss.item()
+
+    return run, weights
+
+
+def optimizer(mode, weights):
+    """AdamW with GLM-Base's settings; no decay of 1-D parameters."""
+    groups = [
+        {"params": [w for w in weights.values() if w.dim() > 1], "weight_decay": 0.1},
+        {"params": [w for w in weights.values() if w.dim() == 1], "weight_decay": 0.0},
+    ]
+    settings = dict(lr=4e-4, betas=(0.9, 0.98), eps=1e-6)
+    if mode != "authors":
+        try:
+            return torch.optim.AdamW(groups, fused=True, **settings)
+        except (TypeError, RuntimeError):  # not on a CPU in this PyTorch
+            return torch.optim.AdamW(groups, foreach=True, **settings)
+    return torch.optim.AdamW(groups, **settings)
+
+
+def train(mode, args, steps):
+    run, weights = make(mode, args, DROPOUT)
+    update = optimizer(mode, weights)
+    warmup, timed = steps[: args.warmup], steps[args.warmup :]
+    if mode != "authors":
+        batch = len(timed[0])
+        ordered = sorted((s for step in timed for s in step), key=lambda s: len(s["input"]))
+        timed = [ordered[i : i + batch] for i in range(0, len(ordered), batch)]
+    tokens = seconds = 0
+    for n, step in enumerate(warmup + timed):
+        start = time.perf_counter()
+        run(Batch(step))
+        torch.nn.utils.clip_grad_norm_(weights.values(), 1.0)
+        update.step()
+        update.zero_grad(set_to_none=True)
+        if n >= len(warmup):
+            seconds += time.perf_counter() - start
+            tokens += sum(len(s["input"]) for s in step)
+    return {"tokens_per_s": tokens / seconds, "seconds": seconds, "steps": len(timed)}
+
+
+def check(mode, args, step):
+    run, weights = make(mode, args, 0.0)
+    loss = run(Batch(step))
+    return {"loss": loss, "grad_norm": math.sqrt(sum(w.grad.double().square().sum().item() for w in weights.values()))}
+
+
+def libraries():
+    """The files of libtorch and of its BLAS that this process uses."""
+    with open("/proc/self/maps") as file:
+        paths = {line.split()[-1] for line in file if ".so" in line}
+    return sorted(p for p in paths if any(name in p for name in ("libtorch_cpu.", "libblas.", "libopenblas", "libmkl")))
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("mode", choices=["authors", "tuned", "tuned-bf16", "check"])
+    parser.add_argument("--steps", required=True)
+    parser.add_argument("--weights", required=True)
+    parser.add_argument("--heads", type=int, required=True)
+    parser.add_argument("--take", type=int, default=0, help="only so many of the steps")
+    parser.add_argument("--warmup", type=int, default=1, help="first steps that are not timed")
+    parser.add_argument("--threads", type=int, default=2)
+    args = parser.parse_args()
+
+    torch.set_num_threads(args.threads)
+    torch.manual_seed(1)
+    with open(args.steps) as file:
+        steps = [json.loads(line) for line in file]
+    steps = steps[: args.take or None]
+    result = {"torch": torch.__version__}
+    if args.mode == "check":
+        for mode in ("authors", "tuned", "tuned-bf16"):
+            result[mode] = check(mode, args, steps[-1])
+    else:
+        result.update(train(args.mode, args, steps))
+    result["libraries"] = libraries()
+    print(json.dumps(result))
+
+
+main()
