@@ -354,6 +354,17 @@ func TestOutsideACheckout(t *testing.T) {
 	}
 }
 
+// The workspace replaces the release that go.mod asks for, or nothing at all.
+func TestGotchVersionIsThatOfGoMod(t *testing.T) {
+	mod, err := os.ReadFile("../../../go.mod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(mod), gotchPath+" "+gotchVersion+"\n") {
+		t.Errorf("go.mod does not require %s %s", gotchPath, gotchVersion)
+	}
+}
+
 func TestForbiddenPath(t *testing.T) {
 	w := newWorkshop(t)
 	if err := os.Rename(filepath.Join(w.dir, "libtorch"), filepath.Join(w.dir, "lib(torch)")); err != nil {
