@@ -4,8 +4,13 @@
 #include <torch/torch.h>
 #include <torch/version.h>
 
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
+
 #include <cmath>
 #include <cstring>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -43,6 +48,19 @@ Tensor plain_attention(const Tensor &q, const Tensor &k, const Tensor &v,
     probs = torch::dropout(probs, dropout, true);
   return torch::matmul(probs, v);
 }
+
+#ifdef __GLIBC__
+// A training step allocates and frees the same few hundred megabytes. glibc
+// would give them back to the kernel each time and take them again, zeroed,
+// page by page; keeping them saves that. One arena, because only the main one
+// can grow without mmap, and tensor work runs on another thread.
+__attribute__((constructor)) void keep_freed_memory() {
+  mallopt(M_ARENA_MAX, 1);
+  mallopt(M_MMAP_MAX, 0);
+  mallopt(M_TRIM_THRESHOLD, std::numeric_limits<int>::max());
+  mallopt(M_TOP_PAD, 64 << 20);
+}
+#endif
 
 } // namespace
 
