@@ -57,6 +57,8 @@ type Model struct {
 	Vocab            int     `yaml:"vocab"` // rows of the word table; 0: the tokenizer's, padded to a multiple of 128
 	Dropout          float64 `yaml:"dropout"`
 	AttentionDropout float64 `yaml:"attention_dropout"`
+	// InitStd is the standard deviation that weights and embeddings start with.
+	InitStd float64 `yaml:"init_std"`
 }
 
 // Train is pretraining's optimisation.

@@ -52,6 +52,7 @@ func (c *Config) Validate() error {
 	v.atLeast("model.vocab", m.Vocab, 0)
 	v.share("model.dropout", m.Dropout, true, false)
 	v.share("model.attention_dropout", m.AttentionDropout, true, false)
+	v.positive("model.init_std", m.InitStd)
 
 	t := c.Train
 	v.atLeast("train.steps", t.Steps, 1)

@@ -20,26 +20,27 @@ const bertNormEps = 1e-12
 // next-sentence head.
 func bertWeights(c configs.Model) []weight {
 	h, v, p := int64(c.Hidden), int64(c.Vocab), int64(c.MaxPositions)
+	std := c.InitStd
 	ws := []weight{
-		normal("bert.embeddings.word_embeddings.weight", initStd, v, h),
-		normal("bert.embeddings.position_embeddings.weight", initStd, p, h),
-		normal("bert.embeddings.token_type_embeddings.weight", initStd, 2, h),
+		normal("bert.embeddings.word_embeddings.weight", std, v, h),
+		normal("bert.embeddings.position_embeddings.weight", std, p, h),
+		normal("bert.embeddings.token_type_embeddings.weight", std, 2, h),
 	}
 	ws = append(ws, layerNorm("bert.embeddings.LayerNorm", h)...)
 	for i := range c.Layers {
 		layer := fmt.Sprintf("bert.encoder.layer.%d.", i)
 		for _, name := range []string{"query", "key", "value"} {
-			ws = append(ws, linear(layer+"attention.self."+name, h, h, initStd)...)
+			ws = append(ws, linear(layer+"attention.self."+name, h, h, std)...)
 		}
-		ws = append(ws, linear(layer+"attention.output.dense", h, h, initStd)...)
+		ws = append(ws, linear(layer+"attention.output.dense", h, h, std)...)
 		ws = append(ws, layerNorm(layer+"attention.output.LayerNorm", h)...)
-		ws = append(ws, linear(layer+"intermediate.dense", 4*h, h, initStd)...)
-		ws = append(ws, linear(layer+"output.dense", h, 4*h, initStd)...)
+		ws = append(ws, linear(layer+"intermediate.dense", 4*h, h, std)...)
+		ws = append(ws, linear(layer+"output.dense", h, 4*h, std)...)
 		ws = append(ws, layerNorm(layer+"output.LayerNorm", h)...)
 	}
-	ws = append(ws, linear("bert.pooler.dense", h, h, initStd)...)
+	ws = append(ws, linear("bert.pooler.dense", h, h, std)...)
 	ws = append(ws, zeros("cls.predictions.bias", v))
-	ws = append(ws, linear("cls.predictions.transform.dense", h, h, initStd)...)
+	ws = append(ws, linear("cls.predictions.transform.dense", h, h, std)...)
 	return append(ws, layerNorm("cls.predictions.transform.LayerNorm", h)...)
 }
 

@@ -20,19 +20,20 @@ const glmNormEps = 1e-5
 // position tables have one row more than the longest sequence.
 func glmWeights(c configs.Model) []weight {
 	h, v, p := int64(c.Hidden), int64(c.Vocab), int64(c.MaxPositions)
+	std := c.InitStd
 	ws := []weight{
-		normal("word_embeddings.weight", initStd, v, h),
-		normal("transformer.position_embeddings.weight", initStd, p+1, h),
-		normal("transformer.block_position_embeddings.weight", initStd, p+1, h),
+		normal("word_embeddings.weight", std, v, h),
+		normal("transformer.position_embeddings.weight", std, p+1, h),
+		normal("transformer.block_position_embeddings.weight", std, p+1, h),
 	}
-	residual := residualStd(c.Layers)
+	residual := residualStd(c)
 	for i := range c.Layers {
 		layer := fmt.Sprintf("transformer.layers.%d.", i)
 		ws = append(ws, layerNorm(layer+"input_layernorm", h)...)
-		ws = append(ws, linear(layer+"attention.query_key_value", 3*h, h, initStd)...)
+		ws = append(ws, linear(layer+"attention.query_key_value", 3*h, h, std)...)
 		ws = append(ws, linear(layer+"attention.dense", h, h, residual)...)
 		ws = append(ws, layerNorm(layer+"post_attention_layernorm", h)...)
-		ws = append(ws, linear(layer+"mlp.dense_h_to_4h", 4*h, h, initStd)...)
+		ws = append(ws, linear(layer+"mlp.dense_h_to_4h", 4*h, h, std)...)
 		ws = append(ws, linear(layer+"mlp.dense_4h_to_h", h, 4*h, residual)...)
 	}
 	return append(ws, layerNorm("transformer.final_layernorm", h)...)

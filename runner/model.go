@@ -69,7 +69,7 @@ func (m *model) close() { m.params.close() }
 // (name of Hugging Face's BertForSequenceClassification).
 func (m *model) addClassifier(outputs int, seed uint64) error {
 	from := len(m.params.weights)
-	for _, w := range linear("classifier", int64(outputs), int64(m.config.Hidden), initStd) {
+	for _, w := range linear("classifier", int64(outputs), int64(m.config.Hidden), m.config.InitStd) {
 		m.params.add(w)
 	}
 	return m.params.draw(seed, from)

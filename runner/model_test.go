@@ -34,7 +34,7 @@ func TestParameterCounts(t *testing.T) {
 }
 
 func tiny(architecture string) configs.Model {
-	return configs.Model{Architecture: architecture, Layers: 2, Hidden: 32, Heads: 4, MaxPositions: 48, Vocab: 128}
+	return configs.Model{Architecture: architecture, Layers: 2, Hidden: 32, Heads: 4, MaxPositions: 48, Vocab: 128, InitStd: 0.02}
 }
 
 // drawn returns a model with starting weights.

@@ -27,11 +27,6 @@ func (w weight) size() int64 {
 	return n
 }
 
-// initStd is the standard deviation of every weight and embedding at the
-// start; the two projections back into the residual stream of GLM use
-// initStd/√(2·layers) (GLM repository, scaled_init_method).
-const initStd = 0.02
-
 func normal(name string, std float64, shape ...int64) weight {
 	return weight{name: name, shape: shape, std: std}
 }
@@ -166,6 +161,6 @@ func mix(parts ...uint64) uint64 {
 	return h
 }
 
-// residualStd is the starting deviation of GLM's projections into the residual
-// stream.
-func residualStd(layers int) float64 { return initStd / math.Sqrt(2*float64(layers)) }
+// residualStd is the starting deviation of GLM's two projections into the
+// residual stream (GLM repository, scaled_init_method).
+func residualStd(c configs.Model) float64 { return c.InitStd / math.Sqrt(2*float64(c.Layers)) }
