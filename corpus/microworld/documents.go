@@ -4,18 +4,21 @@ import (
 	"fmt"
 	"iter"
 	"strings"
+
+	"github.com/glmkit/glmkit/configs"
 )
 
-// documentWords is the length a document grows to, in words: short enough
-// that a small window holds a whole one.
-const documentWords = 40
+// documentWords is the length, in words, from which a document gets no further
+// piece: short enough that a window of 64 tokens holds nearly every document
+// whole.
+const documentWords = 24
 
 // Documents yields the texts to pretrain on, or those held out from it. None
 // contains a passage, premise or sentence of a validation or test example; a
 // document that would is drawn anew.
 func (w *World) Documents(held bool) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
-		taken, err := w.heldOutTexts()
+		taken, err := w.heldOut()
 		if err != nil {
 			yield("", err)
 			return
@@ -33,13 +36,9 @@ func (w *World) Documents(held bool) iter.Seq2[string, error] {
 	}
 }
 
-// longestPassage bounds the clauses of a task's passage, highlights included.
-const longestPassage = 8
-
-// heldOutTexts are the texts of all validation and test examples, as runs
-// writes them.
-func (w *World) heldOutTexts() (map[string]bool, error) {
-	taken := map[string]bool{}
+// heldOut collects the texts of all validation and test examples.
+func (w *World) heldOut() (*phrases, error) {
+	taken := newPhrases()
 	for _, task := range Tasks() {
 		splits, err := w.examples(task)
 		if err != nil {
@@ -48,7 +47,7 @@ func (w *World) heldOutTexts() (map[string]bool, error) {
 		for _, split := range []string{"val", "test"} {
 			for _, e := range splits[split] {
 				for _, t := range e.texts() {
-					taken[words(t)] = true
+					taken.add(t)
 				}
 			}
 		}
@@ -57,19 +56,15 @@ func (w *World) heldOutTexts() (map[string]bool, error) {
 }
 
 // document draws one document.
-func (w *World) document(purpose uint64, index int, taken map[string]bool) (string, error) {
+func (w *World) document(purpose uint64, index int, taken *phrases) (string, error) {
 	for attempt := range attempts {
-		d := newDraw(w.params.Seed, purpose, uint64(index), uint64(attempt))
-		text := w.write(d)
-		clash := false
-		for _, r := range runs(text, longestPassage) {
-			clash = clash || taken[r]
-		}
-		if !clash {
+		text := w.write(newDraw(w.params.Seed, purpose, uint64(index), uint64(attempt)))
+		if !taken.in(text) {
 			return text, nil
 		}
 	}
-	return "", fmt.Errorf("drawing document %d: the tasks leave no texts for the documents: fewer examples to validate on, or more people", index)
+	return "", &configs.Error{Field: "val-size", Msg: fmt.Sprintf("%d examples to validate on leave no text for document %d", w.params.Val, index),
+		Hint: "fewer of them, or more people"}
 }
 
 // genres are the kinds of documents and how often each is drawn, in percent.

@@ -97,12 +97,13 @@ func (w *World) rte(d *draw, choice int) example {
 	return &inference{Premise: sentence(p.premise), Hypothesis: sentence(p.hypothesis), Label: &label}
 }
 
-// Ways to put a clause, by whether it then holds. {A} is somebody who tells,
-// {F} the clause.
+// Ways to put a clause, by whether it then holds: {A} is somebody who tells,
+// {F} the clause. The lists have the same lengths in words, so that a
+// premise's length does not give its label away.
 var (
-	asserting = []string{"{A} knows that {F}", "{A} saw that {F}", "it is true that {F}", "everybody knows that {F}"}
-	denying   = []string{"it is not true that {F}", "{A} pretended that {F}", "it is a lie that {F}", "{A} knows it is false that {F}"}
-	doubting  = []string{"{A} thinks that {F}", "{A} hopes that {F}", "it is possible that {F}", "{A} asked if {F}"}
+	asserting = []string{"{A} knows that {F}", "{A} saw that {F}", "it is true that {F}", "it is a fact that {F}"}
+	denying   = []string{"{A} pretended that {F}", "{A} lied that {F}", "it is false that {F}", "it is not true that {F}"}
+	doubting  = []string{"{A} thinks that {F}", "{A} hopes that {F}", "it is possible that {F}", "it is not known whether {F}"}
 )
 
 // cbLabels in the order of the choice.

@@ -83,25 +83,6 @@ func (f fact) contrary() []string {
 	return slices.DeleteFunc(slices.Clone(f.rel.values), func(v string) bool { return v == f.value })
 }
 
-// runs splits a text into its clauses, lower-cased words only, and returns
-// every run of neighbouring clauses up to the given length: what has to be
-// compared to tell whether one text repeats another.
-func runs(text string, longest int) []string {
-	var clauses []string
-	for _, c := range strings.FieldsFunc(text, func(r rune) bool { return strings.ContainsRune(".?!\"\n", r) }) {
-		if c = words(c); c != "" {
-			clauses = append(clauses, c)
-		}
-	}
-	var all []string
-	for i := range clauses {
-		for n := 1; n <= longest && i+n <= len(clauses); n++ {
-			all = append(all, strings.Join(clauses[i:i+n], " "))
-		}
-	}
-	return all
-}
-
 // words is a text in lower case with single spaces and no punctuation.
 func words(text string) string {
 	return strings.Join(strings.FieldsFunc(strings.ToLower(text), func(r rune) bool {
@@ -109,12 +90,39 @@ func words(text string) string {
 	}), " ")
 }
 
-// distinct tells whether no element occurs twice.
-func distinct[T comparable](xs ...T) bool {
-	for i, x := range xs {
-		if slices.Contains(xs[:i], x) {
-			return false
+// phrases is a set of texts that can be looked for in others, whatever their
+// punctuation and capitals.
+type phrases struct {
+	texts   map[string]bool
+	lengths []int // in words, those that occur
+}
+
+func newPhrases() *phrases { return &phrases{texts: map[string]bool{}} }
+
+func (p *phrases) add(text string) {
+	text = words(strings.ReplaceAll(text, "@highlight", ""))
+	p.texts[text] = true
+	if n := 1 + strings.Count(text, " "); !slices.Contains(p.lengths, n) {
+		p.lengths = append(p.lengths, n)
+	}
+}
+
+// in tells whether any of the phrases occurs in the text.
+func (p *phrases) in(text string) bool {
+	text = words(text)
+	starts := []int{0}
+	for i := range len(text) {
+		if text[i] == ' ' {
+			starts = append(starts, i+1)
 		}
 	}
-	return true
+	starts = append(starts, len(text)+1)
+	for i := range starts {
+		for _, n := range p.lengths {
+			if i+n < len(starts) && p.texts[text[starts[i]:starts[i+n]-1]] {
+				return true
+			}
+		}
+	}
+	return false
 }

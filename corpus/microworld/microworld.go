@@ -35,7 +35,7 @@ type Params struct {
 
 // Bounds of Params.
 const (
-	MinPeople = 12 // fewer would leave WSC too few pairs to tell apart
+	MinPeople = 8 // passages name up to five people, riddles two of one sex
 	MaxTrain  = 5000
 	MaxVal    = 1000
 )
@@ -45,7 +45,7 @@ var MaxPeople = len(people)
 
 // Defaults are the parameters of the demo.
 func Defaults() Params {
-	return Params{Seed: 1, Documents: 5000, Held: 200, People: 24, Difficulty: 1, Train: 800, Val: 250}
+	return Params{Seed: 1, Documents: 7000, Held: 200, People: 24, Difficulty: 1, Train: 800, Val: 250}
 }
 
 // Validate returns a configs.Error that names the first parameter out of range.
@@ -58,8 +58,8 @@ func (p Params) Validate() error {
 		{"held", p.Held, 1, 1_000_000},
 		{"people", p.People, MinPeople, MaxPeople},
 		{"difficulty", p.Difficulty, 1, 3},
-		{"train", p.Train, 1, MaxTrain},
-		{"val", p.Val, 1, MaxVal},
+		{"train-size", p.Train, 1, MaxTrain},
+		{"val-size", p.Val, 1, MaxVal},
 	} {
 		if c.value < c.lo || c.value > c.hi {
 			return &configs.Error{Field: c.name, Msg: fmt.Sprintf("%d is out of range", c.value),

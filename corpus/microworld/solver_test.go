@@ -321,15 +321,12 @@ var commitments = []struct {
 	pattern *regexp.Regexp
 	value   int
 }{
-	{regexp.MustCompile(`^\w+ knows it is false that (.*)`), -1},
-	{regexp.MustCompile(`^it is not true that (.*)`), -1},
-	{regexp.MustCompile(`^it is a lie that (.*)`), -1},
-	{regexp.MustCompile(`^\w+ pretended that (.*)`), -1},
+	{regexp.MustCompile(`^it is (?:not true|false) that (.*)`), -1},
+	{regexp.MustCompile(`^\w+ (?:pretended|lied) that (.*)`), -1},
 	{regexp.MustCompile(`^\w+ (?:knows|saw) that (.*)`), 1},
-	{regexp.MustCompile(`^it is true that (.*)`), 1},
+	{regexp.MustCompile(`^it is (?:true|a fact) that (.*)`), 1},
 	{regexp.MustCompile(`^\w+ (?:thinks|hopes) that (.*)`), 0},
-	{regexp.MustCompile(`^it is possible that (.*)`), 0},
-	{regexp.MustCompile(`^\w+ asked if (.*)`), 0},
+	{regexp.MustCompile(`^it is (?:possible that|not known whether) (.*)`), 0},
 }
 
 func solveCB(e *inference) (string, error) {
@@ -527,7 +524,7 @@ func solve(e example) error {
 		got, err = solveRecord(e)
 	case *inference:
 		want = *e.Label
-		if slices.Contains(cbLabels[1:], *e.Label) || strings.Contains(e.Premise, " that ") || strings.Contains(e.Premise, " if ") {
+		if slices.Contains(cbLabels[1:], *e.Label) || strings.Contains(e.Premise, " that ") || strings.Contains(e.Premise, " whether ") {
 			got, err = solveCB(e)
 		} else {
 			var follows bool
@@ -577,6 +574,43 @@ func TestLabelsFollowFromTheWorld(t *testing.T) {
 					}
 				}
 			})
+		}
+	}
+}
+
+// TestSolverSeesWrongLabels makes sure that the agreement means something.
+func TestSolverSeesWrongLabels(t *testing.T) {
+	w := newWorld(t, small())
+	for _, task := range Tasks() {
+		for _, e := range examplesOf(t, w, task)["val"] {
+			switch e := e.(type) {
+			case *boolQ:
+				*e.Label = !*e.Label
+			case *wic:
+				*e.Label = !*e.Label
+			case *wsc:
+				*e.Label = !*e.Label
+			case *copa:
+				*e.Label = 1 - *e.Label
+			case *inference:
+				flipped := map[string]string{"entailment": "not_entailment", "not_entailment": "entailment"}
+				if task == "CB" {
+					flipped = map[string]string{"entailment": "neutral", "neutral": "contradiction", "contradiction": "entailment"}
+				}
+				*e.Label = flipped[*e.Label]
+			case *multiRC:
+				*e.Passage.Questions[0].Answers[0].Label ^= 1
+			case *record:
+				for _, span := range e.Passage.Entities {
+					if name := e.Passage.Text[span.Start : span.End+1]; name != e.Qas[0].Answers[0].Text {
+						e.Qas[0].Answers[0].Text = name
+						break
+					}
+				}
+			}
+			if solve(e) == nil {
+				t.Errorf("%s: the solver agrees with a wrong label: %+v", task, e)
+			}
 		}
 	}
 }

@@ -3,6 +3,8 @@ package microworld
 import (
 	"fmt"
 	"strings"
+
+	"github.com/glmkit/glmkit/configs"
 )
 
 // The records of the official SuperGLUE files, fields in the official order.
@@ -138,8 +140,7 @@ func (e *wic) number(i int, _ *int)       { e.Idx = i }
 func (e *wsc) number(i int, _ *int)       { e.Idx = i }
 
 func (e *multiRC) number(i int, questions *int) {
-	// Answers are counted over the whole passage's questions by Params, and
-	// from 0 in each passage by the format.
+	// Answers are counted from 0 in each passage.
 	e.Idx = i
 	answers := 0
 	for q := range e.Passage.Questions {
@@ -261,7 +262,8 @@ func (w *World) fresh(task string, split, index int, seen map[string]bool) (exam
 			return e, nil
 		}
 	}
-	return nil, fmt.Errorf("drawing %s examples: the world is too small for %d to train and %d to validate on: fewer of them, or more people", task, w.params.Train, w.params.Val)
+	return nil, &configs.Error{Field: "train-size", Msg: fmt.Sprintf("the world is too small for %d %s examples to train and %d to validate on", w.params.Train, task, w.params.Val),
+		Hint: "fewer of them, or more people"}
 }
 
 // hash is FNV-1a, so that a draw can be keyed by a name.

@@ -17,11 +17,15 @@ import (
 
 // Manifest is world.json, what a written microworld says of itself.
 type Manifest struct {
-	What   string                      `json:"what"`
-	Format int                         `json:"format"` // rises when the same parameters give other bytes
-	Params Params                      `json:"params"`
-	Texts  map[string]TextCount        `json:"texts"` // by file
-	Tasks  map[string]map[string]Count `json:"tasks"` // by task and split
+	What   string `json:"what"`
+	Format int    `json:"format"` // rises when the same parameters give other bytes
+	Params Params `json:"params"`
+	// Texts are the files of documents, Tasks the files of tasks and splits.
+	Texts map[string]TextCount        `json:"texts"`
+	Tasks map[string]map[string]Count `json:"tasks"`
+	// Chance is what can be scored on the validation examples without reading
+	// them, by task and metric, 0–100.
+	Chance map[string]map[string]float64 `json:"chance"`
 }
 
 // TextCount is the size of a file of documents.
@@ -96,7 +100,7 @@ func readManifest(dir string) (*Manifest, error) {
 }
 
 func (w *World) writeFiles(ctx context.Context, dir string, progress func(done, total int64)) (*Manifest, error) {
-	m := &Manifest{What: what, Format: format, Params: w.params, Texts: map[string]TextCount{}, Tasks: map[string]map[string]Count{}}
+	m := &Manifest{What: what, Format: format, Params: w.params, Texts: map[string]TextCount{}, Tasks: map[string]map[string]Count{}, Chance: map[string]map[string]float64{}}
 	total := int64(2 + len(Tasks()))
 	done := int64(0)
 	step := func() error {
@@ -140,7 +144,7 @@ func (w *World) writeFiles(ctx context.Context, dir string, progress func(done, 
 		if err := os.MkdirAll(folder, 0o755); err != nil {
 			return nil, fmt.Errorf("making %s: %w", folder, err)
 		}
-		m.Tasks[task] = map[string]Count{}
+		m.Tasks[task], m.Chance[task] = map[string]Count{}, chance(splits["val"])
 		for _, split := range Splits() {
 			var c Count
 			_, err := writeLines(filepath.Join(folder, split+".jsonl"), func(yield func(any, error) bool) {
