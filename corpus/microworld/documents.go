@@ -72,9 +72,9 @@ var genres = []struct {
 	percent int
 	write   func(w *World, d *draw) string
 }{
-	{26, (*World).story},
-	{22, (*World).argument},
-	{20, (*World).explanation},
+	{24, (*World).story},
+	{20, (*World).argument},
+	{24, (*World).explanation},
 	{12, (*World).glossary},
 	{8, (*World).riddle},
 	{8, (*World).news},

@@ -13,19 +13,14 @@ func putClause(way, teller, clause string) string {
 }
 
 // law draws a causal law: of causes, or of wanting a thing and going where
-// such things are kept.
-func law(d *draw) cause {
+// such things are kept. Easier worlds have fewer laws.
+func (w *World) law(d *draw) cause {
 	if d.percent(20) {
 		k := pick(d, kinds)
 		thing := pick(d, k.things)
 		return cause{"want " + k.home, []string{"{P} wanted a " + thing, "{P} needed a " + thing}, []string{"{P} went to the " + k.home}}
 	}
-	return pick(d, causes)
-}
-
-// pronounFor replaces the person of a wording by a pronoun.
-func pronounFor(wording string, p person) string {
-	return fill(wording, p.pronoun(), "")
+	return pick(d, causes[:len(causes)*(w.params.Difficulty+2)/5])
 }
 
 // consequence is a law put in words, with wrong alternatives to each side.
@@ -41,14 +36,14 @@ type consequence struct {
 
 func (w *World) consequence(d *draw) consequence {
 	p := pick(d, w.people)
-	c, other := law(d), law(d)
+	c, other := w.law(d), w.law(d)
 	for other.topic == c.topic {
-		other = law(d)
+		other = w.law(d)
 	}
 	a, b := pick(d, c.causes), pick(d, c.effects)
 	later := func(first, second string) string {
-		if strings.Contains(first, "{P}") && !strings.Contains(second, "of {P}") {
-			return pronounFor(second, p)
+		if strings.Contains(first, "{P}") && strings.HasPrefix(second, "{P}") {
+			return fill(second, p.pronoun(), "")
 		}
 		return fill(second, p.name, "")
 	}

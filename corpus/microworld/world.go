@@ -200,13 +200,13 @@ type cause struct {
 }
 
 var causes = []cause{
-	{"wet", []string{"it rained all day", "the rain was heavy"}, []string{"the street was wet", "the grass was wet"}},
-	{"snow", []string{"it snowed all night", "there was much snow"}, []string{"the road was white", "the children made a snowman"}},
-	{"sun", []string{"the sun was hot", "it was a hot day"}, []string{"the ice melted", "the butter became soft"}},
+	{"wet", []string{"it rained for hours", "the rain was heavy"}, []string{"the street was wet", "the grass was wet"}},
+	{"snow", []string{"it snowed for hours", "there was much snow"}, []string{"the road was white", "the children made a snowman"}},
+	{"sun", []string{"the sun was hot", "the day was hot"}, []string{"the ice melted", "the butter became soft"}},
 	{"wind", []string{"the wind was strong", "there was a storm"}, []string{"the tree fell down", "the roof was damaged"}},
 	{"food", []string{"{P} ate nothing", "{P} missed lunch"}, []string{"{P} wanted some food", "{P} cooked a big dinner"}},
 	{"break", []string{"{P} dropped the cup", "the cup fell from the table"}, []string{"the cup broke", "there were pieces on the floor"}},
-	{"sleep", []string{"{P} worked all night", "{P} did not sleep"}, []string{"{P} was very tired", "{P} went to bed early"}},
+	{"sleep", []string{"{P} worked for many hours", "{P} did not sleep"}, []string{"{P} was very tired", "{P} went to bed early"}},
 	{"test", []string{"{P} studied hard", "{P} learned every lesson"}, []string{"{P} passed the test", "the teacher was pleased"}},
 	{"late", []string{"the clock was broken", "{P} woke up late"}, []string{"{P} missed the train", "{P} was late for work"}},
 	{"joke", []string{"{P} told a joke", "the story was funny"}, []string{"the friends laughed", "everybody smiled"}},
@@ -226,7 +226,7 @@ var causes = []cause{
 	{"tea", []string{"{P} put salt in the tea", "the milk was old"}, []string{"the tea tasted bad", "{P} threw the tea away"}},
 	{"mud", []string{"{P} stepped in the mud", "the path was muddy"}, []string{"the shoes were dirty", "{P} washed the shoes"}},
 	{"lie", []string{"{P} told a lie", "{P} broke a promise"}, []string{"nobody trusted {P}", "{P} said sorry"}},
-	{"save", []string{"{P} saved money for a year", "{P} got a new job"}, []string{"{P} bought a house", "{P} moved to the city"}},
+	{"save", []string{"{P} saved much money", "{P} got a new job"}, []string{"{P} bought a house", "{P} moved to the city"}},
 	{"bee", []string{"a bee stung {P}", "{P} touched the hot stove"}, []string{"the hand hurt", "{P} put ice on the hand"}},
 }
 
@@ -246,8 +246,8 @@ type ambiguous struct {
 
 // animal is the sense that all words of animalWords share.
 var animalContexts = []string{
-	"{P} fed the {W} with insects", "the {W} slept in its nest near {P}", "{P} saw the {W} and its young", "the hungry {W} ate from the hand of {P}",
-	"{P} heard the cry of the wild {W}", "the fur of the {W} was soft for {P}", "{P} watched the {W} hunt at night", "the {W} swam across the lake to {P}",
+	"{P} gave the {W} some food", "the {W} slept in its nest near {P}", "{P} saw the {W} and its young", "the hungry {W} ate from the hand of {P}",
+	"{P} heard the cry of the wild {W}", "the fur of the {W} was soft for {P}", "{P} watched the {W} hunt for food", "the {W} swam across the lake to {P}",
 }
 
 // animalWords name an animal and something made by people.
