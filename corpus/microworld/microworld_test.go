@@ -533,3 +533,26 @@ func FuzzExamples(f *testing.F) {
 		}
 	})
 }
+
+// TestDocumentedExamples finds the examples of docs/microworld.md in the
+// default world.
+func TestDocumentedExamples(t *testing.T) {
+	text, err := os.ReadFile("../../docs/microworld.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := newWorld(t, Defaults())
+	for _, task := range Tasks() {
+		found := false
+		for _, e := range examplesOf(t, w, task)["val"] {
+			line, err := json.Marshal(e)
+			if err != nil {
+				t.Fatal(err)
+			}
+			found = found || strings.Contains(string(text), "\n"+string(line)+"\n")
+		}
+		if !found {
+			t.Errorf("the page has no validation example of %s", task)
+		}
+	}
+}
