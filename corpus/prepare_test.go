@@ -179,7 +179,7 @@ func TestPrepare(t *testing.T) {
 	}
 	var counted Statistics
 	special := spans.Special(m.Tokenizer.Special)
-	objective := Objective(m.Config.Objective)
+	objective := m.Config.Objective.Spans()
 	for i := range d.Len() {
 		w, err := d.Window(i)
 		if err != nil {

@@ -8,19 +8,8 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/glmkit/glmkit/configs"
 	"github.com/glmkit/glmkit/spans"
 )
-
-// Objective is a configuration's objective as spans draws it.
-func Objective(o configs.Objective) spans.Objective {
-	return spans.Objective{
-		Token: o.Token, Sentence: o.Sentence, Document: o.Document,
-		MaskRatio: o.MaskRatio, MeanSpan: o.MeanSpan, MaxSpan: o.MaxSpan,
-		SentenceRatio: o.SentenceRatio, DocumentMinRatio: o.DocumentMinRatio, DocumentPrefix: o.DocumentPrefix,
-		TaskMask: o.TaskMask, Shuffle: o.Shuffle,
-	}
-}
 
 // batchBytes is about the size of a record batch, which is also the step in
 // which windows are drawn.
@@ -155,7 +144,7 @@ func (m *shardMaker) newDrawer() func() func(*windowBatch) error {
 	var (
 		settings  = m.recipe.Config
 		special   = m.tokenizer.Special()
-		objective = Objective(settings.Objective)
+		objective = settings.Objective.Spans()
 	)
 	return func() func(*windowBatch) error {
 		drawer := windowDrawer{source: &storeCursor{tokenStore: m.store}, data: settings.Data, cls: special.CLS, ends: m.tokenizer.EndsWindow}
