@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
@@ -54,7 +55,7 @@ func (p *progress) report(done, total int64, note string) {
 				progressbar.OptionSetPredictTime(true), progressbar.OptionThrottle(100*time.Millisecond),
 				progressbar.OptionSetWidth(24), progressbar.OptionFullWidth())
 		}
-		p.bar.Describe(fmt.Sprintf("%s %s", p.what, note))
+		p.bar.Describe(strings.TrimSuffix(p.what+": "+note, ": "))
 		p.bar.Set64(done)
 		return
 	}

@@ -1,0 +1,181 @@
+//go:build cgo
+
+package runner
+
+import (
+	"context"
+	"math"
+	"testing"
+
+	"github.com/glmkit/glmkit/runner/internal/torch"
+	"github.com/glmkit/glmkit/spans"
+	"github.com/glmkit/glmkit/tasks"
+)
+
+// clozeBlock is a context with a blank and what Part B holds for an answer:
+// sop and all but its last token as input, the answer as targets.
+func clozeBlock(context []int32, blank int, answer ...int32) spans.Block {
+	const sop = 100
+	var b spans.Block
+	for i, token := range context {
+		b.Input, b.Target, b.LossMask = append(b.Input, token), append(b.Target, token), append(b.LossMask, 0)
+		b.Position, b.BlockPosition = append(b.Position, int32(i)), append(b.BlockPosition, 0)
+	}
+	b.Sep = len(context)
+	input := append([]int32{sop}, answer...)
+	for i, target := range answer {
+		b.Input, b.Target, b.LossMask = append(b.Input, input[i]), append(b.Target, target), append(b.LossMask, 1)
+		b.Position, b.BlockPosition = append(b.Position, int32(blank)), append(b.BlockPosition, int32(i+1))
+	}
+	return b
+}
+
+// Every scoring, answered in a batch of different lengths and numbers of
+// choices, equals its definition computed one sequence at a time.
+func TestScoresAreTheirDefinition(t *testing.T) {
+	const eop = 101
+	contextA, contextB := []int32{1, 20, 3, 21, 0}, []int32{1, 30, 31, 32, 33, 3, 34, 0}
+	onThread(t, func() error {
+		m := drawn(t, tiny("glm"), 9)
+		defer m.close()
+
+		// logProbability of each target of a block, from the whole vocabulary.
+		logProbabilities := func(b spans.Block) []float64 {
+			s := torch.NewScope()
+			defer s.Close()
+			x := newBatch([]spans.Block{b})
+			h := s.Reshape(m.hidden(s, x.to(s, m.device)), -1, int64(m.config.Hidden))
+			all := s.Floats(s.LogSoftmax(m.vocabulary(s, h, torch.Tensor{}), 1))
+			if err := s.Err(); err != nil {
+				t.Fatal(err)
+			}
+			var out []float64
+			for i, counts := range b.LossMask {
+				if counts != 0 {
+					out = append(out, float64(all[i*m.config.Vocab+int(b.Target[i])]))
+				}
+			}
+			return out
+		}
+		sum := func(xs []float64) (total float64) {
+			for _, x := range xs {
+				total += x
+			}
+			return total
+		}
+		normalised := func(xs []float64) []float64 {
+			total := 0.0
+			for _, x := range xs {
+				total += math.Exp(x)
+			}
+			out := make([]float64, len(xs))
+			for i, x := range xs {
+				out[i] = x - math.Log(total)
+			}
+			return out
+		}
+		check := func(name string, examples []tasks.Encoded, want [][]float64) {
+			got, err := score(context.Background(), m, examples, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i := range want {
+				if len(got[i]) != len(want[i]) {
+					t.Fatalf("%s: example %d has %d scores, want %d", name, i, len(got[i]), len(want[i]))
+				}
+				for j := range want[i] {
+					if math.Abs(got[i][j]-want[i][j]) > 1e-4 {
+						t.Errorf("%s: example %d, choice %d: score %v, want %v", name, i, j, got[i][j], want[i][j])
+					}
+				}
+			}
+		}
+
+		multi := []tasks.Encoded{
+			{Scoring: tasks.MultiToken, Sequences: []spans.Block{clozeBlock(contextA, 2, 40, eop), clozeBlock(contextA, 2, 41, 42, 43, eop)}},
+			{Scoring: tasks.MultiToken, Sequences: []spans.Block{clozeBlock(contextB, 5, 44, eop), clozeBlock(contextB, 5, 45, 46, eop), clozeBlock(contextB, 5, 47, eop)}},
+		}
+		var want [][]float64
+		for _, e := range multi {
+			var sums []float64
+			for _, b := range e.Sequences {
+				sums = append(sums, sum(logProbabilities(b)))
+			}
+			want = append(want, normalised(sums))
+		}
+		check("multi-token", multi, want)
+
+		verbalizers := []int32{50, 51, 52}
+		var single []tasks.Encoded
+		want = nil
+		for _, c := range []struct {
+			context []int32
+			blank   int
+		}{{contextA, 2}, {contextB, 5}} {
+			single = append(single, tasks.Encoded{Scoring: tasks.SingleToken, Verbalizers: verbalizers, Sequences: []spans.Block{clozeBlock(c.context, c.blank, 0)}})
+			var each []float64
+			for _, id := range verbalizers {
+				each = append(each, logProbabilities(clozeBlock(c.context, c.blank, id))[0])
+			}
+			want = append(want, normalised(each))
+		}
+		check("single-token", single, want)
+
+		// The greedy answer is found by brute force, then both it and another
+		// one are put to the test.
+		var greedy int32
+		best := math.Inf(-1)
+		for id := range int32(m.config.Vocab) {
+			if p := logProbabilities(clozeBlock(contextA, 2, id))[0]; p > best {
+				best, greedy = p, id
+			}
+		}
+		check("generative", []tasks.Encoded{
+			{Scoring: tasks.Generative, Sequences: []spans.Block{clozeBlock(contextA, 2, greedy)}},
+			{Scoring: tasks.Generative, Sequences: []spans.Block{clozeBlock(contextA, 2, greedy+1)}},
+		}, [][]float64{{1}, {0}})
+		return nil
+	})
+}
+
+// The heads of the classification form: one logit per label, or per choice.
+func TestClassificationScores(t *testing.T) {
+	onThread(t, func() error {
+		m := drawn(t, tiny("bert"), 9)
+		defer m.close()
+		if err := m.addClassifier(1, 4); err != nil {
+			return err
+		}
+		pair := func(tokens ...int32) spans.Block {
+			b := spans.Block{Input: tokens, Sep: len(tokens)}
+			for i := range tokens {
+				b.Position, b.BlockPosition = append(b.Position, int32(i)), append(b.BlockPosition, int32(i%2))
+			}
+			return b
+		}
+		a, b, c := pair(1, 20, 2, 30, 2), pair(1, 20, 21, 22, 2, 31, 2), pair(1, 40, 2)
+		of := func(examples ...tasks.Encoded) [][]float64 {
+			got, err := score(context.Background(), m, examples, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return got
+		}
+		two := tasks.Encoded{Scoring: tasks.ChoiceHead, Sequences: []spans.Block{a, b}}
+		three := tasks.Encoded{Scoring: tasks.ChoiceHead, Sequences: []spans.Block{c, b, a}}
+		alone, beside := of(two)[0], of(three, two)
+		if len(beside[0]) != 3 || len(beside[1]) != 2 {
+			t.Fatalf("numbers of scores: %d and %d, want 3 and 2", len(beside[0]), len(beside[1]))
+		}
+		for i := range alone {
+			if math.Abs(alone[i]-beside[1][i]) > 1e-5 {
+				t.Errorf("choice %d: %v alone, %v beside an example with more choices", i, alone[i], beside[1][i])
+			}
+		}
+		// a and b differ by the same amount in both, whatever stands beside them.
+		if got, want := beside[0][2]-beside[0][1], alone[0]-alone[1]; math.Abs(got-want) > 1e-4 {
+			t.Errorf("difference of two choices: %v among three, %v among two", got, want)
+		}
+		return nil
+	})
+}
