@@ -244,10 +244,11 @@ func (s *span) add(v int64) {
 }
 
 func (s span) String() string {
-	if s.lo == s.hi {
-		return count(s.lo)
+	lo, hi := count(s.lo), count(s.hi)
+	if lo == hi {
+		return lo
 	}
-	return count(s.lo) + " to " + count(s.hi)
+	return lo + " to " + hi
 }
 
 // count writes a number to three digits with k, M or B.
