@@ -47,18 +47,9 @@ func meanAnswer(preds []Prediction, score func(string, []string) float64) float6
 	return sum / float64(len(preds))
 }
 
-// Metrics names the task's official figures in the order of the paper's
-// columns (tables of section 3.2). ReCoRD's em is the paper's accuracy.
-func (t *Task) Metrics() []string {
-	names := make([]string, len(t.metrics))
-	for i, m := range t.metrics {
-		names[i] = m.name
-	}
-	return names
-}
-
-// Score is the task's official figures, 0–100, of the predictions that have a
-// gold label; NaN where none has.
+// Score is the task's official figures, 0–100, in the order of the paper's
+// columns, of the predictions that have a gold label; NaN where none has.
+// ReCoRD's em is the paper's accuracy.
 func (t *Task) Score(preds []Prediction) []Metric {
 	preds = labelled(preds)
 	scored := make([]Metric, len(t.metrics))
@@ -71,16 +62,6 @@ func (t *Task) Score(preds []Prediction) []Metric {
 // labelled leaves out the predictions without a right answer to compare with.
 func labelled(preds []Prediction) []Prediction {
 	return slices.DeleteFunc(slices.Clone(preds), func(p Prediction) bool { return p.Label < 0 && len(p.Gold) == 0 })
-}
-
-// Headline is the one figure by which a task enters the average over tasks:
-// the mean of its metrics.
-func (t *Task) Headline(scored []Metric) float64 {
-	sum := 0.0
-	for _, m := range scored {
-		sum += m.Value
-	}
-	return sum / float64(len(scored))
 }
 
 // generativeMatch is the score from which on a generative example counts as

@@ -2,7 +2,6 @@ package tasks
 
 import (
 	"math"
-	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -20,23 +19,22 @@ func TestScore(t *testing.T) {
 		task  string
 		preds []Prediction
 		want  []Metric
-		head  float64
 	}{
-		{"BoolQ", graded([2]int{1, 1}, [2]int{1, 0}, [2]int{0, 0}, [2]int{0, 0}), []Metric{{"accuracy", 75}}, 75},
-		{"RTE", graded([2]int{1, 1}, [2]int{1, 0}, [2]int{0, -1}), []Metric{{"accuracy", 50}}, 50}, // the unlabelled one is left out
+		{"BoolQ", graded([2]int{1, 1}, [2]int{1, 0}, [2]int{0, 0}, [2]int{0, 0}), []Metric{{"accuracy", 75}}},
+		{"RTE", graded([2]int{1, 1}, [2]int{1, 0}, [2]int{0, -1}), []Metric{{"accuracy", 50}}}, // the unlabelled one is left out
 		// Class 0: F1 2/3, class 1: 2/3, class 2 predicted never, gold never.
-		{"CB", graded([2]int{0, 0}, [2]int{0, 1}, [2]int{1, 1}), []Metric{{"f1", 200. / 3}, {"accuracy", 200. / 3}}, 200. / 3},
+		{"CB", graded([2]int{0, 0}, [2]int{0, 1}, [2]int{1, 1}), []Metric{{"f1", 200. / 3}, {"accuracy", 200. / 3}}},
 		{"MultiRC", []Prediction{
 			{Question: "p1-q1", Predicted: 1, Label: 1},
 			{Question: "p1-q1", Predicted: 0, Label: 0},
 			{Question: "p1-q2", Predicted: 1, Label: 1},
 			{Question: "p1-q2", Predicted: 1, Label: 0},
-		}, []Metric{{"f1a", 80}, {"em", 50}}, 65},
+		}, []Metric{{"f1a", 80}, {"em", 50}}},
 		{"ReCoRD", []Prediction{
 			{Predicted: 1, Choices: []string{"Bo", "the Port Ness."}, Gold: []string{"Mara", "Port Ness"}, Label: -1},
 			{Predicted: 0, Choices: []string{"Port"}, Gold: []string{"Port Ness"}, Label: -1},
 			{Predicted: 0, Choices: []string{"Bo"}, Label: -1}, // unlabelled
-		}, []Metric{{"f1", 250. / 3}, {"em", 50}}, 200. / 3},
+		}, []Metric{{"f1", 250. / 3}, {"em", 50}}},
 	}
 	for _, test := range tests {
 		t.Run(test.task, func(t *testing.T) {
@@ -44,16 +42,6 @@ func TestScore(t *testing.T) {
 			got := task.Score(test.preds)
 			if diff := cmp.Diff(test.want, got, closeEnough); diff != "" {
 				t.Error(diff)
-			}
-			if head := task.Headline(got); math.Abs(head-test.head) > 1e-9 {
-				t.Errorf("headline %v, want %v", head, test.head)
-			}
-			var names []string
-			for _, m := range got {
-				names = append(names, m.Name)
-			}
-			if !slices.Equal(names, task.Metrics()) {
-				t.Errorf("Metrics says %q, Score %q", task.Metrics(), names)
 			}
 			for _, m := range task.Score(nil) {
 				if !math.IsNaN(m.Value) {

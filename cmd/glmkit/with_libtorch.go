@@ -163,7 +163,7 @@ func findRuns(paths []string) ([]string, error) {
 }
 
 // slowGFLOPS is below what any BLAS with vector kernels reaches on one core of
-// the last decade; Debian's reference BLAS is at about 4.
+// the last decade; Debian's reference BLAS was at 4 where it was measured.
 const slowGFLOPS = 20
 
 func doctor(s streams) error {

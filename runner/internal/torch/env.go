@@ -2,25 +2,13 @@
 
 package torch
 
-// #include <stdlib.h>
 // #include "shim.h"
 import "C"
 
-import (
-	"unsafe"
-
-	lib "github.com/sugarme/gotch/libtch"
-)
+import lib "github.com/sugarme/gotch/libtch"
 
 // Version returns libtorch's version, e.g. 1.13.1.
 func Version() string { return C.GoString(C.gk_version()) }
-
-// Config returns libtorch's description of its own build.
-func Config() string {
-	c := C.gk_config()
-	defer C.free(unsafe.Pointer(c))
-	return C.GoString(c)
-}
 
 // FusedAttention tells whether this libtorch has a fused attention kernel.
 func FusedAttention() bool { return C.gk_has_fused_attention() != 0 }

@@ -70,14 +70,6 @@ int gk_version_major(void) { return TORCH_VERSION_MAJOR; }
 int gk_version_minor(void) { return TORCH_VERSION_MINOR; }
 const char *gk_version(void) { return TORCH_VERSION; }
 
-char *gk_config(void) {
-  try {
-    return strdup(at::show_config().c_str());
-  } catch (...) {
-    return strdup("");
-  }
-}
-
 int gk_has_fused_attention(void) { return TORCH_VERSION_MAJOR >= 2; }
 
 void gk_set_threads(int n) { at::set_num_threads(n); }

@@ -14,7 +14,6 @@ typedef void *gk_tensor;
 int gk_version_major(void);
 int gk_version_minor(void);
 const char *gk_version(void);
-char *gk_config(void);
 int gk_has_fused_attention(void);
 
 void gk_set_threads(int n);
