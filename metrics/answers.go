@@ -2,20 +2,36 @@ package metrics
 
 import (
 	"math"
+	"slices"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"golang.org/x/text/unicode/norm"
 )
 
-// ExactMatch is 100 when pred equals one of golds after normalisation, else 0
-// (ReCoRD's and SQuAD's EM of one example). Without golds it is NaN.
+// ExactMatch is 100 when pred equals one of golds after GLM's normalisation,
+// else 0 (ReCoRD's EM of one example). Without golds it is NaN.
 func ExactMatch(pred string, golds []string) float64 {
+	return SQuADExactMatch(foldASCII(pred), foldAll(golds))
+}
+
+// TokenF1 is the F1 of the words of pred against those of the gold that fits
+// best, after GLM's normalisation, 0–100 (ReCoRD's F1 of one example). Without
+// golds it is NaN.
+func TokenF1(pred string, golds []string) float64 {
+	return SQuADF1(foldASCII(pred), foldAll(golds))
+}
+
+// SQuADExactMatch is 100 when pred equals one of golds after the normalisation
+// of SQuAD's evaluate-v1.1.py (lower case, no ASCII punctuation, no articles,
+// white space collapsed), else 0: the EM of one example. Without golds it is NaN.
+func SQuADExactMatch(pred string, golds []string) float64 {
 	best := math.NaN()
-	p := strings.Join(answerTokens(pred), " ")
+	p := answerWords(pred)
 	for _, gold := range golds {
 		em := 0.0
-		if p == strings.Join(answerTokens(gold), " ") {
+		if slices.Equal(p, answerWords(gold)) {
 			em = 100
 		}
 		best = maxOver(best, em)
@@ -23,14 +39,14 @@ func ExactMatch(pred string, golds []string) float64 {
 	return best
 }
 
-// TokenF1 is the F1 of the normalised words of pred against those of the gold
-// that fits best, 0–100 (ReCoRD's and SQuAD's F1 of one example). Without
-// golds it is NaN.
-func TokenF1(pred string, golds []string) float64 {
+// SQuADF1 is the F1 of the normalised words of pred against those of the gold
+// that fits best, 0–100: the F1 of one example by evaluate-v1.1.py, where two
+// answers without words share nothing. Without golds it is NaN.
+func SQuADF1(pred string, golds []string) float64 {
 	best := math.NaN()
-	p := answerTokens(pred)
+	p := answerWords(pred)
 	for _, gold := range golds {
-		g := answerTokens(gold)
+		g := answerWords(gold)
 		left := make(map[string]int, len(g))
 		for _, w := range g {
 			left[w]++
@@ -55,24 +71,30 @@ func maxOver(best, v float64) float64 {
 	return best
 }
 
-// answerTokens normalises an answer as the official SQuAD and ReCoRD scripts
-// do (lower case, no ASCII punctuation, no articles, white space collapsed)
-// after folding letters to ASCII as GLM's evaluation does, and returns its words.
-func answerTokens(s string) []string {
+// answerWords normalises an answer and returns its words.
+func answerWords(s string) []string {
 	s = strings.Map(func(r rune) rune {
 		if r < unicode.MaxASCII && (unicode.IsPunct(r) || unicode.IsSymbol(r)) {
 			return -1
 		}
 		return r
-	}, strings.ToLower(foldASCII(s)))
-	words := strings.Fields(s)
-	kept := words[:0]
-	for _, w := range words {
-		if w != "a" && w != "an" && w != "the" {
-			kept = append(kept, w)
+	}, lower(s))
+	var kept strings.Builder
+	for len(s) > 0 {
+		n := strings.IndexFunc(s, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsNumber(r) })
+		if n < 0 {
+			n = len(s)
 		}
+		if word := s[:n]; word != "a" && word != "an" && word != "the" {
+			kept.WriteString(word)
+		} else {
+			kept.WriteByte(' ')
+		}
+		_, width := utf8.DecodeRuneInString(s[n:])
+		kept.WriteString(s[n : n+width])
+		s = s[n+width:]
 	}
-	return kept
+	return strings.FieldsFunc(kept.String(), isSpace)
 }
 
 // asciiOf spells the letters and punctuation that have no decomposition of
@@ -84,7 +106,16 @@ var asciiOf = strings.NewReplacer(
 	"‐", "-", "‑", "-", "–", "-", "—", "-", "−", "-", "⁄", "/",
 )
 
-// foldASCII drops accents: compatibility decomposition without the marks.
+func foldAll(texts []string) []string {
+	folded := make([]string, len(texts))
+	for i, text := range texts {
+		folded[i] = foldASCII(text)
+	}
+	return folded
+}
+
+// foldASCII spells letters in ASCII, as GLM's evaluation does before it
+// normalises: compatibility decomposition without the marks.
 func foldASCII(s string) string {
 	ascii := true
 	for i := 0; i < len(s) && ascii; i++ {

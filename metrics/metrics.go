@@ -1,7 +1,8 @@
-// Package metrics holds the official figures of the tasks and the statistics
-// that tell a difference from noise: bootstrap intervals over seeds and
-// clusters of examples, paired tests, Holm's correction. Everything is a pure
-// function; random draws are keyed by the caller.
+// Package metrics holds the official figures of the tasks, those of generated
+// text among them, and the statistics that tell a difference from noise:
+// bootstrap intervals over seeds and clusters of examples, paired tests, Holm's
+// correction. Everything is a pure function; random draws are keyed by the
+// caller.
 //
 // Every metric is on the scale 0–100, Matthews' correlation from -100. A metric
 // of nothing is NaN: no examples, or arguments of unequal length.
