@@ -37,6 +37,9 @@ type Resampling struct {
 	Units     int
 	Resamples int    // 0: DefaultResamples
 	Key       uint64 // of the random draws: the same key, the same units
+	// Lowest is the least value that the metric can have: 0, or -100 for a
+	// correlation. Differences begin at -100, those of correlations at -200.
+	Lowest float64
 }
 
 // Bootstrap is the distribution of the mean of a metric over seeds: units and
@@ -47,24 +50,24 @@ type Resampling struct {
 // drawn, which makes the variance of so small a sample's mean unbiased (Rao
 // and Wu 1988).
 func (r Resampling) Bootstrap(a Runs) *Distribution {
-	return r.resample(a, Runs{}, 0)
+	return r.resample(a, Runs{}, r.Lowest, 100)
 }
 
 // Difference is the distribution of the mean of a less the mean of b where
 // both models see the same units in each resample, so that what makes a unit
 // easy or hard for both cancels. Seeds of a and b are drawn apart.
 func (r Resampling) Difference(a, b Runs) *Distribution {
-	return r.resample(a, b, -100)
+	return r.resample(a, b, r.Lowest-100, 100-r.Lowest)
 }
 
-// resample draws for a, or for a less b where b has runs; lowest is the least
-// value that the figure can have.
-func (r Resampling) resample(a, b Runs, lowest float64) *Distribution {
+// resample draws for a, or for a less b where b has runs; lowest and highest
+// are the ends of the figure's scale.
+func (r Resampling) resample(a, b Runs, lowest, highest float64) *Distribution {
 	n := r.Resamples
 	if n == 0 {
 		n = DefaultResamples
 	}
-	d := &Distribution{Estimate: math.NaN(), DF: math.NaN(), units: r.Units, lowest: lowest}
+	d := &Distribution{Estimate: math.NaN(), DF: math.NaN(), units: r.Units, lowest: lowest, highest: highest}
 	if r.Units == 0 || a.Seeds == 0 {
 		return d
 	}
@@ -76,7 +79,7 @@ func (r Resampling) resample(a, b Runs, lowest float64) *Distribution {
 	if b.Seeds > 0 {
 		d.Estimate -= b.mean(units)
 	}
-	seedsA, seedsB := a.varianceOfMean(units), b.varianceOfMean(units)
+	d.seeds = []spread{a.spread(units), b.spread(units)}
 
 	source := rand.NewPCG(0, 0)
 	rng := rand.New(source)
@@ -92,11 +95,14 @@ func (r Resampling) resample(a, b Runs, lowest float64) *Distribution {
 		}
 	}
 	variance := d.SE() * d.SE()
-	d.DF = satterthwaite(variance, []component{
-		{seedsA, float64(a.Seeds - 1)},
-		{seedsB, float64(b.Seeds - 1)},
-		{variance - seedsA - seedsB, float64(r.Units - 1)},
-	})
+	d.examples = component{variance, float64(r.Units - 1)}
+	var parts []component
+	for _, s := range d.seeds {
+		of := s.ofMean(s.seeds)
+		parts = append(parts, of)
+		d.examples.variance -= of.variance
+	}
+	d.DF = satterthwaite(variance, append(parts, d.examples))
 	return d
 }
 
@@ -121,18 +127,32 @@ func (a Runs) draw(rng *rand.Rand, units []int) float64 {
 	return sum / float64(a.Seeds-1)
 }
 
-// varianceOfMean is what the spread between seeds adds to the variance of
-// their mean; 0 where there is only one.
-func (a Runs) varianceOfMean(units []int) float64 {
+// spread is how far single runs of a model lie apart.
+type spread struct {
+	variance float64 // between runs; 0 where there is only one
+	seeds    int     // runs it was estimated from
+}
+
+// spread is the variance between the figures of all seeds over units.
+func (a Runs) spread(units []int) spread {
+	s := spread{seeds: a.Seeds}
 	if a.Seeds < 2 {
-		return 0
+		return s
 	}
-	mean, ss := a.mean(units), 0.0
-	for s := range a.Seeds {
-		d := a.Stat(s, units) - mean
-		ss += d * d
+	mean := a.mean(units)
+	for seed := range a.Seeds {
+		d := a.Stat(seed, units) - mean
+		s.variance += d * d / float64(a.Seeds-1)
 	}
-	return ss / float64(a.Seeds-1) / float64(a.Seeds)
+	return s
+}
+
+// ofMean is what the spread adds to the variance of the mean of so many runs.
+func (s spread) ofMean(seeds int) component {
+	if s.variance == 0 {
+		return component{0, float64(seeds - 1)}
+	}
+	return component{s.variance / float64(seeds), float64(seeds - 1)}
 }
 
 // Distribution is what a bootstrap found.
@@ -144,8 +164,11 @@ type Distribution struct {
 	// one where the seeds do (Welch-Satterthwaite).
 	DF float64
 
-	units  int
-	lowest float64 // least possible value: 0, or -100 for a difference
+	units           int
+	lowest, highest float64 // ends of the scale
+	examples        component
+	seeds           []spread        // of each model
+	of              []*Distribution // of a mean, what it is the mean of
 }
 
 // Mean is the distribution of the mean of independent figures, such as a
@@ -157,7 +180,7 @@ func Mean(of []*Distribution) *Distribution {
 		return d
 	}
 	n := float64(len(of))
-	d.Estimate, d.lowest = 0, of[0].lowest
+	d.Estimate, d.lowest, d.highest, d.of = 0, of[0].lowest, of[0].highest, of
 	d.Replicates = make([]float64, len(of[0].Replicates))
 	var parts []component
 	for _, o := range of {
@@ -224,7 +247,7 @@ func (d *Distribution) Interval(confidence float64) Interval {
 	}
 	return Interval{
 		Lo:         max(d.Estimate-below, d.lowest),
-		Hi:         min(d.Estimate+above, 100),
+		Hi:         min(d.Estimate+above, d.highest),
 		Confidence: confidence,
 	}
 }

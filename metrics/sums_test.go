@@ -43,9 +43,11 @@ func TestSumsEqualTheMetrics(t *testing.T) {
 			want float64
 		}{
 			{"accuracy", MeanSums(right, unit, units), Accuracy(p, g)},
-			{"macro F1", MacroF1Sums(pred, gold, unit, units), MacroF1(p, g)},
+			{"macro F1", MacroF1Sums(pred, gold, classes, unit, units), MacroF1(p, g)},
 			{"binary F1", BinaryF1Sums(pred, gold, unit, units), BinaryF1(p, g)},
 			{"grouped exact match", GroupedExactMatchSums(pred, gold, group, unit, units), GroupedExactMatch(p, g, gr)},
+			{"Matthews", MatthewsSums(pred, gold, classes, unit, units), Matthews(p, g)},
+			{"gender parity", GenderParitySums(pred, group, unit, units), GenderParity(p, gr)},
 		} {
 			if got := check.sums.Over(drawn); !near(got, check.want) {
 				t.Fatalf("%s over units %v: got %v, want %v", check.name, drawn, got, check.want)

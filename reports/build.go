@@ -129,7 +129,7 @@ func (b *builder) add(r *Result) error {
 	}
 	c := b.cells[model][task]
 	if c == nil {
-		b.cells[model][task] = &runs{results: []*Result{r}, preds: [][]tasks.Prediction{preds}, group: groupByPassage(preds)}
+		b.cells[model][task] = &runs{results: []*Result{r}, preds: [][]tasks.Prediction{preds}, group: groupExamples(task, preds)}
 		return nil
 	}
 	first := c.results[0]
@@ -257,19 +257,25 @@ func (b *builder) resampling(task string, c *runs) metrics.Resampling {
 
 // bootstrapped is the mean over columns of what c reaches, as a bootstrap takes it.
 func (c *runs) bootstrapped(columns ...column) metrics.Runs {
-	sums := make([][]*metrics.Sums, len(c.preds)) // by seed, by column
-	for seed, preds := range c.preds {
-		for _, column := range columns {
-			sums[seed] = append(sums[seed], column.sums(preds, predictedOf(preds), c.group))
-		}
+	var sums [][]*metrics.Sums // by column, by seed
+	for _, column := range columns {
+		sums = append(sums, c.sums(column))
 	}
-	return metrics.Runs{Seeds: len(sums), Stat: func(seed int, units []int) float64 {
+	return metrics.Runs{Seeds: len(c.preds), Stat: func(seed int, units []int) float64 {
 		total := 0.0
-		for _, s := range sums[seed] {
-			total += s.Over(units)
+		for _, s := range sums {
+			total += s[seed].Over(units)
 		}
 		return total / float64(len(columns))
 	}}
+}
+
+// sums are those of each run in a column.
+func (c *runs) sums(column column) (of []*metrics.Sums) {
+	for _, preds := range c.preds {
+		of = append(of, column.sums(preds, predictedOf(preds), c.group))
+	}
+	return of
 }
 
 // measure fills the rows of the models and of chance.

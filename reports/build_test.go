@@ -51,7 +51,7 @@ func TestColumnsEqualTheTasksScores(t *testing.T) {
 			t.Fatal(err)
 		}
 		preds := e.answered("GLM", task, 1)
-		g := groupByPassage(preds)
+		g := groupExamples(task, preds)
 		all := make([]int, g.units)
 		for i := range all {
 			all[i] = i
@@ -155,7 +155,7 @@ func TestChance(t *testing.T) {
 				if c.metric != test.metric {
 					continue
 				}
-				if got := chance(c, test.preds, groupByPassage(test.preds), 1); math.Abs(got-test.want) > test.within {
+				if got := chance(c, test.preds, groupExamples(test.task, test.preds), 1); math.Abs(got-test.want) > test.within {
 					t.Errorf("got %v, want %v ± %v", got, test.want, test.within)
 				}
 			}
@@ -228,7 +228,7 @@ func TestNoDifferenceFromItself(t *testing.T) {
 func TestSingleRunsUseMcNemar(t *testing.T) {
 	e := twoModels()
 	table := build(t, slices.DeleteFunc(usual(t), func(r *Result) bool { return r.Seed != 1 }), quick)
-	for column, want := range map[string]string{"RTE": "McNemar", "CB Acc": "McNemar", "CB F1": "bootstrap", "MultiRC EM": "bootstrap", "ReCoRD Acc": "bootstrap", "Avg": "bootstrap"} {
+	for column, want := range map[string]string{"RTE": "McNemar", "CB Acc": "McNemar", "CB F1": "randomisation", "MultiRC EM": "McNemar", "MultiRC F1a": "randomisation", "ReCoRD Acc": "randomisation", "Avg": "bootstrap"} {
 		if got := cell(t, table, table.Differences, "GLM", column).Test.Method; got != want {
 			t.Errorf("%s: %s, want %s", column, got, want)
 		}
@@ -258,13 +258,13 @@ func hasNote(table *Table, text string) bool {
 
 func TestResamplingUnits(t *testing.T) {
 	table := build(t, usual(t), quick)
-	for column, want := range map[string]int{"ReCoRD F1": 60, "MultiRC EM": 30, "COPA": 100} {
+	for column, want := range map[string]int{"ReCoRD F1": 60, "MultiRC EM": 59, "COPA": 100} {
 		if got := cell(t, table, table.Measured, "BERT", column); got.Units != want || got.Examples < want {
 			t.Errorf("%s: %d units of %d examples, want %d units", column, got.Units, got.Examples, want)
 		}
 	}
-	if !hasNote(table, "in 30 passages") {
-		t.Errorf("method %q does not say that MultiRC's passages were resampled", table.Method)
+	if !hasNote(table, "in 59 questions") {
+		t.Errorf("method %q does not say that MultiRC's questions were resampled", table.Method)
 	}
 }
 

@@ -1,6 +1,8 @@
 package reports
 
 import (
+	"slices"
+
 	"github.com/glmkit/glmkit/metrics"
 	"github.com/glmkit/glmkit/tasks"
 )
@@ -18,21 +20,31 @@ type column struct {
 	ownChoices bool
 }
 
-// grouping says which examples depend on each other: those of one passage
-// are one unit of resampling.
+// grouping says which examples depend on each other: they are one unit of
+// resampling.
 type grouping struct {
 	unit  []int // of each example
 	units int
 }
 
-func groupByPassage(preds []tasks.Prediction) grouping {
+// byQuestion are the tasks whose questions count as independent: MultiRC's are
+// what its exact match counts, and AX-g's are pairs of sentences. Elsewhere all
+// examples of a passage are one unit.
+var byQuestion = []string{"MultiRC", "AX-g"}
+
+// groupExamples finds the units of a task's examples.
+func groupExamples(task string, preds []tasks.Prediction) grouping {
 	g := grouping{unit: make([]int, len(preds))}
 	index := map[string]int{}
 	for i, p := range preds {
-		u, seen := index[p.Passage]
+		key := p.Passage
+		if slices.Contains(byQuestion, task) {
+			key = p.Question
+		}
+		u, seen := index[key]
 		if !seen {
 			u = len(index)
-			index[p.Passage] = u
+			index[key] = u
 		}
 		g.unit[i] = u
 	}
@@ -51,7 +63,7 @@ var columns = []column{
 	{"RTE", accuracyName, accuracySums, false},
 	{"BoolQ", accuracyName, accuracySums, false},
 	{"WiC", accuracyName, accuracySums, false},
-	{"CB", "F1", labelSums(metrics.MacroF1Sums), false},
+	{"CB", "F1", classSums(metrics.MacroF1Sums), false},
 	{"CB", accuracyName, accuracySums, false},
 	{"MultiRC", "F1a", labelSums(metrics.BinaryF1Sums), false},
 	{"MultiRC", "EM", exactMatchSums, false},
@@ -102,6 +114,17 @@ func answerSums(score func(string, []string) float64) func([]tasks.Prediction, [
 func labelSums(sums func(pred, gold, unit []int, units int) *metrics.Sums) func([]tasks.Prediction, []int, grouping) *metrics.Sums {
 	return func(preds []tasks.Prediction, predicted []int, g grouping) *metrics.Sums {
 		return sums(predicted, goldOf(preds), g.unit, g.units)
+	}
+}
+
+// classSums is labelSums of a metric that needs the number of labels.
+func classSums(sums func(pred, gold []int, classes int, unit []int, units int) *metrics.Sums) func([]tasks.Prediction, []int, grouping) *metrics.Sums {
+	return func(preds []tasks.Prediction, predicted []int, g grouping) *metrics.Sums {
+		classes := 0
+		for _, p := range preds {
+			classes = max(classes, len(p.Choices))
+		}
+		return sums(predicted, goldOf(preds), classes, g.unit, g.units)
 	}
 }
 

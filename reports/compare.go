@@ -51,8 +51,8 @@ func (b *builder) differenceRow(model string) Row {
 			}
 			d := b.resampling(task, c).Difference(c.bootstrapped(column), base.bootstrapped(column))
 			cell := b.newDifference(d)
-			if cell.Test != nil && column.metric == accuracyName && column.task != "ReCoRD" && single(c) && single(base) {
-				cell.Test.Method, cell.Test.P = "McNemar", mcNemar(c, base)
+			if cell.Test != nil && len(c.preds) == 1 && len(base.preds) == 1 {
+				cell.Test.P, cell.Test.Method = metrics.Paired(c.sums(column)[0], base.sums(column)[0], b.options.Key)
 			}
 			cell.Seeds, cell.Examples, cell.Units = min(len(c.results), len(base.results)), len(c.preds[0]), c.group.units
 			row.Cells = append(row.Cells, cell)
@@ -75,27 +75,7 @@ func (b *builder) differenceRow(model string) Row {
 func (b *builder) newDifference(d *metrics.Distribution) *Cell {
 	cell := b.newCell(d)
 	if p := d.P(); !math.IsNaN(p) {
-		cell.Test = &Test{Method: "bootstrap", P: p, Detectable: metrics.MinimumDetectable(d.SE(), b.alpha(), power)}
+		cell.Test = &Test{Method: "bootstrap", P: p, Detectable: metrics.MinimumDetectable(d.SE(), d.DF, b.alpha(), power)}
 	}
 	return cell
-}
-
-// single tells whether c is one run on independent examples, which an exact
-// test of accuracies needs.
-func single(c *runs) bool {
-	return len(c.results) == 1 && c.group.units == len(c.preds[0])
-}
-
-func mcNemar(a, b *runs) float64 {
-	onlyA, onlyB := 0, 0
-	for i, p := range a.preds[0] {
-		q := b.preds[0][i]
-		switch right, other := p.Predicted == p.Label, q.Predicted == q.Label; {
-		case right && !other:
-			onlyA++
-		case other && !right:
-			onlyB++
-		}
-	}
-	return metrics.McNemar(onlyA, onlyB)
 }

@@ -5,6 +5,8 @@ import (
 	"math"
 	"slices"
 	"strings"
+
+	"github.com/glmkit/glmkit/metrics"
 )
 
 const (
@@ -291,6 +293,17 @@ func (b *builder) warnDetectable() {
 	}
 }
 
+// unitName is what the examples of a task share.
+func unitName(task string) string {
+	switch task {
+	case "MultiRC":
+		return "questions"
+	case "AX-g":
+		return "pairs"
+	}
+	return "passages"
+}
+
 // explain says how the numbers were made.
 func (b *builder) explain() {
 	var n []string
@@ -298,12 +311,12 @@ func (b *builder) explain() {
 		c := b.any(task)
 		entry := fmt.Sprintf("%s %d", task, len(c.preds[0]))
 		if c.group.units < len(c.preds[0]) {
-			entry += fmt.Sprintf(" in %d passages", c.group.units)
+			entry += fmt.Sprintf(" in %d %s", c.group.units, unitName(task))
 		}
 		n = append(n, entry)
 	}
 	b.method("Examples of the %s split: %s.", b.table.Split, strings.Join(n, ", "))
-	b.method("Intervals: %.0f %%, from %d resamples of examples (whole passages where they share one) and of runs, widened by Student's t for few runs.", 100*b.options.Confidence, b.options.Resamples)
+	b.method("Intervals: %.0f %%, from %d resamples of examples (whole questions of MultiRC, whole passages elsewhere) and of runs, widened by Student's t for few runs.", 100*b.options.Confidence, b.options.Resamples)
 	b.method("Chance: the best of the majority label and of guessing; a choice at random for ReCoRD and COPA. Marks against it are not corrected for their number.")
 	if tests, methods := b.tests(); tests > 0 {
 		b.method("Differences: paired on the same examples, %s, Holm's correction over all tests of this table (%d) at level %.2g.", strings.Join(methods, " or "), tests, b.alpha())
@@ -312,7 +325,8 @@ func (b *builder) explain() {
 
 // tests counts the tests of the table and names their kinds.
 func (b *builder) tests() (n int, methods []string) {
-	names := map[string]string{"bootstrap": "t test with the bootstrap's standard error", "McNemar": "McNemar's exact test for accuracies of single runs"}
+	names := map[string]string{"bootstrap": "t test with the bootstrap's standard error", metrics.MethodMcNemar: "McNemar's exact test for accuracies of single runs",
+		metrics.MethodExchange: "approximate randomisation for other metrics of single runs"}
 	for _, row := range b.table.Differences {
 		for _, cell := range row.Cells {
 			if cell != nil && cell.Test != nil {

@@ -258,7 +258,7 @@ func FuzzPredictions(f *testing.F) {
 		if err != nil || len(preds) == 0 {
 			return
 		}
-		g := groupByPassage(preds)
+		g := groupExamples(task, preds)
 		all := make([]int, g.units)
 		for i := range all {
 			all[i] = i

@@ -67,7 +67,7 @@ type Cell struct {
 	Interval *metrics.Interval `json:"interval,omitempty"` // nil: none can be given
 	Seeds    int               `json:"seeds,omitempty"`    // runs; of a difference, the fewer
 	Examples int               `json:"examples,omitempty"`
-	Units    int               `json:"units,omitempty"` // what was resampled: examples, or their passages
+	Units    int               `json:"units,omitempty"` // what was resampled: examples, or what they share
 	Against  Against           `json:"against_chance,omitempty"`
 	Test     *Test             `json:"test,omitempty"`   // of a difference
 	Source   *configs.Source   `json:"source,omitempty"` // of a published value
@@ -75,7 +75,7 @@ type Cell struct {
 
 // Test says whether a difference is more than noise.
 type Test struct {
-	Method string  `json:"method"` // bootstrap or McNemar
+	Method string  `json:"method"` // bootstrap, McNemar or randomisation
 	P      float64 `json:"p"`
 	Holm   float64 `json:"p_holm"` // adjusted for the number of tests in the table
 	// Significant is Holm below one less the table's confidence.
