@@ -59,6 +59,7 @@ type tensors struct {
 	size, length           int64
 	input, position, block torch.Tensor // [B, T]
 	sep, used              torch.Tensor // [B]
+	starts                 torch.Tensor // [B, T], or undefined: torch.Scope.Attention
 }
 
 func (b *batch) to(s *torch.Scope, device torch.Device) tensors {

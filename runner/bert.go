@@ -60,7 +60,7 @@ func (t *bert) hidden(s *torch.Scope, b tensors) torch.Tensor {
 			return s.Cat(t.params.get(name+"query."+kind), t.params.get(name+"key."+kind), t.params.get(name+"value."+kind))
 		}
 		qkv := t.mode.linear(s, x, self("weight"), self("bias"))
-		a := s.Attention(qkv, b.used, b.used, c.Heads, t.mode.dropout(c.AttentionDropout), t.mode.attention)
+		a := s.Attention(qkv, b.used, b.used, torch.Tensor{}, c.Heads, t.mode.dropout(c.AttentionDropout), t.mode.attention)
 		a = t.affine(layer+"attention.output.dense").apply(s, a)
 		x = norm(layer+"attention.output.LayerNorm", s.AddDropped(x, a, drop))
 		f := s.GELU(t.affine(layer+"intermediate.dense").apply(s, x), false)

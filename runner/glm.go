@@ -49,7 +49,7 @@ func (g *glm) hidden(s *torch.Scope, b tensors) torch.Tensor {
 		layer := fmt.Sprintf("transformer.layers.%d.", i)
 		a := g.affine(layer+"input_layernorm").normForProduct(s, x, glmNormEps)
 		a = g.affine(layer+"attention.query_key_value").apply(s, a)
-		a = s.Attention(a, b.sep, b.used, c.Heads, g.mode.dropout(c.AttentionDropout), g.mode.attention)
+		a = s.Attention(a, b.sep, b.used, b.starts, c.Heads, g.mode.dropout(c.AttentionDropout), g.mode.attention)
 		x = s.AddDropped(x, g.affine(layer+"attention.dense").apply(s, a), drop)
 		f := g.affine(layer+"post_attention_layernorm").normForProduct(s, x, glmNormEps)
 		f = s.GELU(g.affine(layer+"mlp.dense_h_to_4h").apply(s, f), true)

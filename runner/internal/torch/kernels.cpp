@@ -248,6 +248,8 @@ struct GELU : Function<GELU> {
 // sep[b] read each other, those behind it read all up to themselves. Scores exist
 // for one head and a stretch of rows at a time, and are made anew in the backward
 // pass (Dao et al. 2022, FlashAttention, with stretches that fit a CPU's cache).
+// Where Part B is a root and branches (starts has elements), a row skips the
+// columns from sep[b]+1 up to starts[b][row].
 struct Attention : Function<Attention> {
   static constexpr int64_t kRows = 128;
 
@@ -274,7 +276,18 @@ struct Attention : Function<Attention> {
     return qkv.select(0, b).narrow(0, 0, used).narrow(1, which * hidden + head * d, d);
   }
 
-  static Tensor forward(AutogradContext *ctx, Tensor qkv, Tensor sep, Tensor used, int64_t heads, double p) {
+  // Puts scores of nothing where rows must not look: the other branches.
+  template <class T> static void skip(T *scores, const Stretch &s, const Tensor &starts, int64_t b, int64_t sep) {
+    if (!s.causal || starts.numel() == 0)
+      return;
+    const T nothing = std::is_same<T, bf16>::value ? (T)0xff61 : (T)-3.0e38f; // both about -3e38
+    for (int64_t i = s.from; i < s.to; i++) {
+      const int64_t start = elements<int64_t>(starts)[b * starts.size(1) + i];
+      std::fill(scores + (i - s.from) * s.columns + std::min(sep + 1, start), scores + (i - s.from) * s.columns + start, nothing);
+    }
+  }
+
+  static Tensor forward(AutogradContext *ctx, Tensor qkv, Tensor sep, Tensor used, Tensor starts, int64_t heads, double p) {
     const Drop drop = make_drop(p);
     keep(ctx, drop);
     ctx->saved_data["heads"] = heads;
@@ -294,6 +307,7 @@ struct Attention : Function<Attention> {
           const Tensor v = part(qkv, b, n, 2, h, heads).contiguous();
           for (const Stretch &s : stretches(elements<int64_t>(sep)[b], n)) {
             Tensor scores = at::mm(q.narrow(0, s.from, s.to - s.from), k.narrow(1, 0, s.columns)).contiguous();
+            skip(elements<T>(scores), s, starts, b, elements<int64_t>(sep)[b]);
             for (int64_t i = s.from; i < s.to; i++)
               row<T>().exponentials(elements<T>(scores) + (i - s.from) * s.columns, s.columns, s.seen(i), scale, drop,
                                     row_key(drop, bh * length + i), elements<float>(moments) + 2 * (bh * length + i));
@@ -305,13 +319,13 @@ struct Attention : Function<Attention> {
         }
       });
     });
-    ctx->save_for_backward({qkv, sep, used, out, moments});
+    ctx->save_for_backward({qkv, sep, used, out, moments, starts});
     return out;
   }
 
   static tensor_list backward(AutogradContext *ctx, tensor_list gradients) {
     auto saved = ctx->get_saved_variables();
-    const Tensor &qkv = saved[0], &sep = saved[1], &used = saved[2], &out = saved[3], &moments = saved[4];
+    const Tensor &qkv = saved[0], &sep = saved[1], &used = saved[2], &out = saved[3], &moments = saved[4], &starts = saved[5];
     const Drop drop = kept(ctx);
     const int64_t heads = ctx->saved_data["heads"].toInt();
     const int64_t batch = qkv.size(0), length = qkv.size(1), hidden = qkv.size(2) / 3, d = hidden / heads;
@@ -334,6 +348,7 @@ struct Attention : Function<Attention> {
             const Tensor qs = q.narrow(0, s.from, count), gs = go.narrow(0, s.from, count);
             Tensor p = at::mm(qs, k.narrow(0, 0, s.columns).t()).contiguous();
             Tensor dp = at::mm(gs, v.narrow(1, 0, s.columns)).contiguous();
+            skip(elements<T>(p), s, starts, b, elements<int64_t>(sep)[b]);
             for (int64_t i = s.from; i < s.to; i++) {
               const float dot = row<T>().product(elements<T>(g) + (b * length + i) * hidden + h * d,
                                                  elements<T>(out) + (b * length + i) * hidden + h * d, d);
@@ -350,7 +365,7 @@ struct Attention : Function<Attention> {
         }
       });
     });
-    return {dqkv, Tensor(), Tensor(), Tensor(), Tensor()};
+    return {dqkv, Tensor(), Tensor(), Tensor(), Tensor(), Tensor()};
   }
 };
 
@@ -391,13 +406,17 @@ struct CrossEntropy : Function<CrossEntropy> {
 };
 
 // Attention as libtorch has it, over a mask of [B, 1, T, T].
-Tensor masked_attention(const Tensor &qkv, const Tensor &sep, int64_t heads, double dropout, int form) {
+Tensor masked_attention(const Tensor &qkv, const Tensor &sep, const Tensor &starts, int64_t heads, double dropout, int form) {
   const int64_t batch = qkv.size(0), length = qkv.size(1), hidden = qkv.size(2) / 3;
   const auto parts = qkv.view({batch, length, 3, heads, hidden / heads}).permute({2, 0, 3, 1, 4});
   const Tensor q = parts[0], k = parts[1], v = parts[2];
   const Tensor i = torch::arange(length, sep.options());
   const Tensor column = i.view({1, 1, 1, length});
-  const Tensor mask = i.view({1, 1, length, 1}).ge(column).logical_or(column.lt(sep.view({-1, 1, 1, 1})));
+  Tensor mask = i.view({1, 1, length, 1}).ge(column);
+  const Tensor ends = sep.view({-1, 1, 1, 1});
+  if (starts.numel() > 0)
+    mask = mask.logical_and(column.ge(starts.view({batch, 1, length, 1})).logical_or(column.eq(ends)));
+  mask = mask.logical_or(column.lt(ends));
   Tensor out;
   if (form == GK_LIBTORCH_ATTENTION) {
 #if TORCH_VERSION_MAJOR >= 2
@@ -460,12 +479,13 @@ char *gk_gelu(gk_tensor *out, gk_tensor x, int tanh_approximation) {
   });
 }
 
-char *gk_attention(gk_tensor *out, gk_tensor qkv, gk_tensor sep, gk_tensor used, int64_t heads, double dropout, int form) {
+char *gk_attention(gk_tensor *out, gk_tensor qkv, gk_tensor sep, gk_tensor used, gk_tensor starts, int64_t heads, double dropout, int form) {
   return guard([&] {
+    const Tensor branches = starts ? T(starts) : torch::empty({0}, T(sep).options());
     if (form == GK_OWN_ATTENTION)
-      *out = own(Attention::apply(T(qkv), T(sep), T(used), heads, dropout));
+      *out = own(Attention::apply(T(qkv), T(sep), T(used), branches, heads, dropout));
     else
-      *out = own(masked_attention(T(qkv), T(sep), heads, dropout, form));
+      *out = own(masked_attention(T(qkv), T(sep), branches, heads, dropout, form));
   });
 }
 

@@ -94,7 +94,7 @@ func TestAttentionForms(t *testing.T) {
 	// Lengths on both sides of the vectors' 16 and the stretches' 128.
 	for _, size := range []struct{ length, sep, sep2, used2 int64 }{{9, 5, 3, 9}, {37, 20, 11, 30}, {300, 170, 290, 290}, {140, 1, 128, 129}} {
 		for name, kind := range types {
-			t.Run(fmt.Sprintf("%d/%s", size.length, name), func(t *testing.T) {
+			branching := func(t *testing.T, branches bool) {
 				const heads, hidden = 2, 24
 				rows := func(s *Scope) (sep, used Tensor) {
 					return s.Int64s([]int64{size.sep, size.sep2}, CPU, 2), s.Int64s([]int64{size.length, size.used2}, CPU, 2)
@@ -102,7 +102,11 @@ func TestAttentionForms(t *testing.T) {
 				in := func(form AttentionForm, dtype DType) operation {
 					return func(s *Scope, x []Tensor) Tensor {
 						sep, used := rows(s)
-						y := s.Attention(s.Cast(x[0], dtype), sep, used, heads, 0, form)
+						var starts Tensor
+						if branches {
+							starts = s.Int64s(branchStarts(size.length, size.sep, size.sep2), CPU, 2, size.length)
+						}
+						y := s.Attention(s.Cast(x[0], dtype), sep, used, starts, heads, 0, form)
 						// Rows behind used are not defined.
 						seen := make([]float32, 2*size.length)
 						for i := range seen {
@@ -119,9 +123,27 @@ func TestAttentionForms(t *testing.T) {
 				if FusedAttention() {
 					same(t, shapes, outputs, kind.tolerance, in(LibtorchAttention, kind.dtype), in(PlainAttention, Float32))
 				}
-			})
+			}
+			t.Run(fmt.Sprintf("%d/%s", size.length, name), func(t *testing.T) { branching(t, false) })
+			t.Run(fmt.Sprintf("%d/%s/branches", size.length, name), func(t *testing.T) { branching(t, true) })
 		}
 	}
+}
+
+// branchStarts cuts what stands behind each sequence's root, at sep, into
+// branches of 1, 2, … tokens.
+func branchStarts(length int64, seps ...int64) []int64 {
+	var starts []int64
+	for _, sep := range seps {
+		start, branch := sep+1, int64(1)
+		for i := range length {
+			if i >= start+branch {
+				start, branch = i, branch+1
+			}
+			starts = append(starts, min(start, max(i, sep)))
+		}
+	}
+	return starts
 }
 
 // Dropout of attention: with values that are unit vectors the output shows each
@@ -143,7 +165,7 @@ func TestAttentionDropout(t *testing.T) {
 				x[i*3*n+2*n+i] = 1
 			}
 			used := s.Int64s([]int64{n}, CPU, 1)
-			y := s.Floats(s.Attention(s.Float32s(x, CPU, 1, n, 3*n), used, used, 1, rate, OwnAttention))
+			y := s.Floats(s.Attention(s.Float32s(x, CPU, 1, n, 3*n), used, used, Tensor{}, 1, rate, OwnAttention))
 			if rate == 0 {
 				without = y
 			} else {
@@ -176,7 +198,7 @@ func TestAttentionDropoutGradient(t *testing.T) {
 				t.Error(err)
 			}
 			in := s.RequireGrad(s.Float32s(x, CPU, 1, n, 3*hidden))
-			y := s.Attention(in, s.Int64s([]int64{4}, CPU, 1), s.Int64s([]int64{n}, CPU, 1), heads, 0.3, OwnAttention)
+			y := s.Attention(in, s.Int64s([]int64{4}, CPU, 1), s.Int64s([]int64{n}, CPU, 1), Tensor{}, heads, 0.3, OwnAttention)
 			sum := s.Sum(s.Mul(y, s.Float32s(weights, CPU, 1, n, hidden)))
 			value = s.Item(sum)
 			s.Backward(sum)
@@ -314,7 +336,7 @@ func TestKernelsThreads(t *testing.T) {
 		SetThreads(threads)
 		y, g := outcome(t, [][]int64{{3, 70, 96}, {32}, {32}}, drawn(4, 3*70*32), func(s *Scope, x []Tensor) Tensor {
 			sep, used := s.Int64s([]int64{40, 70, 9}, CPU, 3), s.Int64s([]int64{70, 70, 55}, CPU, 3)
-			a := s.Attention(x[0], sep, used, 4, 0.2, OwnAttention)
+			a := s.Attention(x[0], sep, used, Tensor{}, 4, 0.2, OwnAttention)
 			return s.GELU(s.LayerNorm(s.AddDropped(s.Narrow(x[0], 2, 0, 32), a, 0.1), x[1], x[2], 1e-5, Float32), true)
 		})
 		all := y

@@ -232,10 +232,12 @@ const (
 // Attention is softmax(q·kᵀ/√d)·v for each head. qkv is [B, T, 3·hidden], queries
 // before keys before values, heads side by side; the result [B, T, hidden]. Token
 // i of sequence b sees token j where j < sep[b] or j ≤ i (sep, used: int64 [B]).
-// What tokens from used[b] on get is not defined.
-func (s *Scope) Attention(qkv, sep, used Tensor, heads int, dropout float64, form AttentionForm) Tensor {
+// What tokens from used[b] on get is not defined. starts, if defined (int64
+// [B, T]), makes Part B a root, its first token, and branches: token i behind the
+// root then sees of Part B the root and j with starts[b, i] ≤ j ≤ i.
+func (s *Scope) Attention(qkv, sep, used, starts Tensor, heads int, dropout float64, form AttentionForm) Tensor {
 	return s.shim("attention", func(out *C.gk_tensor) *C.char {
-		return C.gk_attention(out, qkv.ptr(), sep.ptr(), used.ptr(), C.int64_t(heads), C.double(dropout), C.int(form))
+		return C.gk_attention(out, qkv.ptr(), sep.ptr(), used.ptr(), starts.ptr(), C.int64_t(heads), C.double(dropout), C.int(form))
 	})
 }
 
