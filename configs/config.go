@@ -167,4 +167,8 @@ type Compute struct {
 	// Attention is auto, own (glmkit's CPU kernel), libtorch (its fused kernel,
 	// from 2.0 on) or plain (single operations).
 	Attention string `yaml:"attention"`
+	// PeakTFLOPS is what one device does at most in matrix products of the
+	// precision, 10¹² operations a second, for the utilization that is shown; 0:
+	// what is known of the GPU, or measured on the CPU.
+	PeakTFLOPS float64 `yaml:"peak_tflops"`
 }

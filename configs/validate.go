@@ -49,6 +49,7 @@ func (c *Config) Validate() error {
 
 	v.oneOf("compute.precision", c.Compute.Precision, "auto", "float32", "bfloat16")
 	v.oneOf("compute.attention", c.Compute.Attention, "auto", "own", "libtorch", "plain")
+	v.notNegative("compute.peak_tflops", c.Compute.PeakTFLOPS)
 
 	o := c.Objective
 	v.share("objective.token", o.Token, true, true)

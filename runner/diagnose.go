@@ -37,28 +37,37 @@ func Diagnose() (Diagnosis, error) {
 			return err
 		}
 		d.Precision, d.Attention = chosen.precision(), chosen.attentionName()
-		if d.GFLOPS, err = productSpeed(torch.Float32); err == nil {
-			d.HalfGFLOPS, err = productSpeed(torch.BFloat16)
+		const within = 150 * time.Millisecond
+		if d.GFLOPS, err = productSpeed(torch.Float32, torch.CPU, within); err == nil {
+			d.HalfGFLOPS, err = productSpeed(torch.BFloat16, torch.CPU, within)
 		}
+		d.GFLOPS, d.HalfGFLOPS = d.GFLOPS/1e9, d.HalfGFLOPS/1e9
 		return err
 	})
 	return d, err
 }
 
-// productSpeed is the speed of a matrix product on the CPU, all threads, in 10⁹
-// operations a second: the best of many, since others may be using the machine.
-func productSpeed(dtype torch.DType) (best float64, err error) {
+// productSpeed is the speed of a matrix product on a device, all threads, in
+// operations a second: the best of those that fit into a time, since others may
+// be using the machine.
+func productSpeed(dtype torch.DType, device torch.Device, within time.Duration) (best float64, err error) {
 	torch.SetGrad(false)
 	defer torch.SetGrad(true)
-	const n = 512
+	const n = 1024
 	s := torch.NewScope()
 	defer s.Close()
-	a := s.Ones(dtype, torch.CPU, n, n)
+	a := s.Ones(dtype, device, n, n)
 	s.Linear(a, a, torch.Tensor{}) // warm up
-	for start := time.Now(); time.Since(start) < 150*time.Millisecond && s.Err() == nil; {
+	for start := time.Now(); time.Since(start) < within && s.Err() == nil; {
 		one := time.Now()
-		s.Linear(a, a, torch.Tensor{})
-		best = max(best, 2*n*n*n/time.Since(one).Seconds()/1e9)
+		once := torch.NewScope()
+		once.Linear(a, a, torch.Tensor{})
+		best = max(best, 2*n*n*n/time.Since(one).Seconds())
+		if err := once.Err(); err != nil {
+			once.Close()
+			return 0, err
+		}
+		once.Close()
 	}
 	return best, s.Err()
 }

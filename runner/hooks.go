@@ -2,7 +2,11 @@
 
 package runner
 
-import "math"
+import (
+	"math"
+
+	"github.com/glmkit/glmkit/spans"
+)
 
 // StepInfo is one optimizer step as seen from outside.
 type StepInfo struct {
@@ -11,13 +15,21 @@ type StepInfo struct {
 	GradNorm    float64 // before clipping
 	LR          float64
 	Tokens      int64   // read so far, padding left out
-	TokensPerS  float64 // of this step
+	TokensPerS  float64 // of late, as DataWait and MFU are
+	DataWait    float64 // share of the time in which the device waited for data
+	MFU         float64 // model FLOPs utilization: share of the device's peak; 0: not known
+	Memory      int64   // bytes: the resident set on a CPU, what is taken of a GPU's; 0: not known
 	Valid       float64 // validation loss, when this step measured it
 	HasValid    bool
 	// ValidBy is the validation loss of each objective (token, sentence,
 	// document) of a GLM, in nats per target token.
 	ValidBy map[string]float64
+
+	effort effort // of this step
 }
+
+// Objectives are the keys of ValidBy, in the order in which they are shown.
+var Objectives = []string{spans.Token.String(), spans.Sentence.String(), spans.Document.String()}
 
 // hook is what a run does after its steps beside training. Hooks run in order;
 // one may add to what the next ones know of the step.
@@ -32,6 +44,14 @@ func due(step, every int) bool { return every > 0 && step%every == 0 }
 type validation struct {
 	loss float64
 	by   map[string]float64 // objective
+}
+
+// watching looks at the memory.
+func (r *session) watching() hook {
+	return hook{"watching", func(i *StepInfo) error {
+		i.Memory = memoryInUse(r.model.device)
+		return nil
+	}}
 }
 
 // validating measures a held-out loss every ValidEvery steps and at the end, and

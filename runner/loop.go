@@ -20,6 +20,7 @@ type microBatch interface {
 	weight() float64
 	tokens() int // read by the model, padding left out
 	shape() (sequences, length int)
+	flops(c configs.Model) float64 // of forward and backward
 }
 
 // source yields the micro-batches of an optimizer step, counted from 1. It is a
@@ -57,6 +58,7 @@ type session struct {
 	hooks        []hook
 	skippedInRow int
 	ended        bool
+	pace         pace
 	hours        func() float64 // of training, all sittings together; nil: not measured
 }
 
@@ -78,8 +80,9 @@ func (r *session) train(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return r.interrupt()
 		}
-		step := r.state.Step + 1
+		step, began := r.state.Step+1, time.Now()
 		micros, err := next()
+		waited := time.Since(began)
 		if err != nil && ctx.Err() != nil {
 			return r.interrupt()
 		}
@@ -90,6 +93,7 @@ func (r *session) train(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("step %d: %w", step, err)
 		}
+		r.pace.take(&info, r.model.config, micros, began, waited)
 		for _, h := range r.hooks {
 			if err := h.after(&info); err != nil {
 				return fmt.Errorf("%s at step %d: %w", h.name, step, err)
@@ -102,7 +106,6 @@ func (r *session) train(ctx context.Context) error {
 // update is one optimizer step: every micro-batch weighs by its targets, so
 // the split into micro-batches does not change the gradient.
 func (r *session) update(step int, micros []microBatch) (StepInfo, error) {
-	start := time.Now()
 	info := StepInfo{Step: step, Total: r.state.TotalSteps, LR: learningRate(r.optimizer.config.LR, r.config.Schedule, step, r.state.TotalSteps)}
 	total, tokens := 0.0, 0
 	for _, b := range micros {
@@ -130,7 +133,6 @@ func (r *session) update(step int, micros []microBatch) (StepInfo, error) {
 	r.state.Tokens += int64(tokens)
 	r.ended = r.finished()
 	info.GradNorm, info.Tokens = norm, r.state.Tokens
-	info.TokensPerS = float64(tokens) / time.Since(start).Seconds()
 	return info, r.count(taken, info.LR)
 }
 

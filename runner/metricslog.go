@@ -25,32 +25,37 @@ type metricsLine struct {
 	LR         float64            `json:"lr"`
 	Tokens     int64              `json:"tokens"`
 	TokensPerS float64            `json:"tokens_per_s"`
+	MFU        float64            `json:"mfu,omitempty"`
+	DataWait   float64            `json:"data_wait"`
+	Memory     int64              `json:"memory_bytes,omitempty"`
 	Valid      *float64           `json:"valid_loss,omitempty"`
 	ValidBy    map[string]float64 `json:"valid_loss_by_objective,omitempty"`
 	Seconds    float64            `json:"seconds"` // of training up to here, over all its runs
 }
 
-// metricsLog appends to metrics.jsonl in a run's directory. Losses are means
-// since the line before.
+// metricsLog appends to metrics.jsonl in a run's directory. Losses and speeds
+// are means since the line before.
 type metricsLog struct {
 	file   *os.File
 	start  time.Time
 	before float64 // seconds of earlier runs
 	losses float64
 	count  int
+	effort effort
+	pace   *pace
 	newest StepInfo
 }
 
 // openMetrics opens the log of a run that goes on after step: lines beyond it,
 // which a killed run may have left, are dropped, because the steps are done
 // again.
-func openMetrics(dir string, step int) (*metricsLog, error) {
+func openMetrics(dir string, step int, p *pace) (*metricsLog, error) {
 	path := filepath.Join(dir, metricsFile)
 	old, err := os.ReadFile(path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
-	l := &metricsLog{start: time.Now()}
+	l := &metricsLog{start: time.Now(), pace: p}
 	var keep bytes.Buffer
 	lines := bufio.NewScanner(bytes.NewReader(old))
 	for lines.Scan() {
@@ -77,6 +82,7 @@ func (l *metricsLog) write(info StepInfo, line bool) error {
 	l.newest = info
 	l.losses += info.Loss
 	l.count++
+	l.effort.add(info.effort, 1)
 	if !line && !info.HasValid {
 		return nil
 	}
@@ -90,11 +96,12 @@ func (l *metricsLog) seconds() float64 { return l.before + time.Since(l.start).S
 func (l *metricsLog) line() error {
 	info := l.newest
 	out := metricsLine{Step: info.Step, Loss: l.losses / float64(l.count), GradNorm: info.GradNorm, LR: info.LR,
-		Tokens: info.Tokens, TokensPerS: info.TokensPerS, Seconds: l.seconds()}
+		Tokens: info.Tokens, Memory: info.Memory, Seconds: l.seconds()}
+	out.TokensPerS, out.DataWait, out.MFU = l.pace.speeds(l.effort)
 	if info.HasValid {
 		out.Valid, out.ValidBy = &info.Valid, info.ValidBy
 	}
-	l.losses, l.count = 0, 0
+	l.losses, l.count, l.effort = 0, 0, effort{}
 	text, err := json.Marshal(out)
 	if err != nil {
 		// A loss that is not finite has no JSON; the step is counted as skipped.

@@ -75,8 +75,20 @@ func (m *MetricsServer) answer(w http.ResponseWriter, _ *http.Request) {
 	gauge("grad_norm", "Gradient norm before clipping.", i.GradNorm)
 	gauge("learning_rate", "Learning rate of the step.", i.LR)
 	gauge("tokens", "Tokens read by the model.", float64(i.Tokens))
-	gauge("tokens_per_second", "Tokens read per second in the step.", i.TokensPerS)
+	gauge("tokens_per_second", "Tokens read per second, of late.", i.TokensPerS)
+	gauge("data_wait_ratio", "Share of the time spent waiting for data, of late.", i.DataWait)
+	if i.MFU > 0 {
+		gauge("mfu_ratio", "Model FLOPs utilization: share of the device's peak, of late.", i.MFU)
+	}
+	if i.Memory > 0 {
+		gauge("memory_bytes", "Resident set of the process, or memory taken on the GPU.", float64(i.Memory))
+	}
 	if i.HasValid {
 		gauge("valid_loss", "Newest validation loss in nats per target token.", i.Valid)
+		for _, objective := range Objectives {
+			if loss, ok := i.ValidBy[objective]; ok {
+				gauge("valid_loss_"+objective, "Newest validation loss of the objective in nats per target token.", loss)
+			}
+		}
 	}
 }

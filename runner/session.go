@@ -87,6 +87,9 @@ func (r *session) open(c *configs.Config, o Options, start func(*model) error) e
 		return modelMemory(r.state.Model, err)
 	}
 	r.model.mode.computing = computing
+	if r.pace.peak, err = peakOf(c.Compute, device, computing); err != nil {
+		return err
+	}
 	if !resume {
 		err = start(r.model)
 	} else if r.state.Classifier > 0 {
@@ -109,12 +112,13 @@ func (r *session) open(c *configs.Config, o Options, start func(*model) error) e
 // run trains on a source with the hooks that the options ask for. held measures
 // the held-out loss; nil: there is none.
 func (r *session) run(ctx context.Context, src source, held func() (validation, error), o Options) (failed error) {
-	log, err := openMetrics(r.dir, r.state.Step)
+	log, err := openMetrics(r.dir, r.state.Step, &r.pace)
 	if err != nil {
 		return err
 	}
 	defer func() { failed = errors.Join(failed, log.close()) }()
 	r.hours = func() float64 { return log.seconds() / 3600 }
+	r.hooks = append(r.hooks, r.watching())
 	if held != nil {
 		r.hooks = append(r.hooks, r.validating(held))
 	}

@@ -104,11 +104,18 @@ func (e *eventFile) record(data []byte) error {
 // scalars are what TensorBoard shows of a step.
 func (i *StepInfo) scalars() []scalar {
 	out := []scalar{{"train/loss", i.Loss}, {"train/grad_norm", i.GradNorm}, {"train/lr", i.LR},
-		{"train/tokens", float64(i.Tokens)}, {"train/tokens_per_s", i.TokensPerS}}
+		{"train/tokens", float64(i.Tokens)}, {"train/tokens_per_s", i.TokensPerS},
+		{"train/data_wait", i.DataWait}}
+	if i.MFU > 0 {
+		out = append(out, scalar{"train/mfu", i.MFU})
+	}
+	if i.Memory > 0 {
+		out = append(out, scalar{"train/memory_bytes", float64(i.Memory)})
+	}
 	if i.HasValid {
 		out = append(out, scalar{"valid/loss", i.Valid})
 	}
-	for _, name := range []string{"token", "sentence", "document"} {
+	for _, name := range Objectives {
 		if loss, ok := i.ValidBy[name]; ok {
 			out = append(out, scalar{"valid/loss_" + name, loss})
 		}

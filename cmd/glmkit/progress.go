@@ -6,6 +6,7 @@ import (
 	"os"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/schollz/progressbar/v3"
 	"golang.org/x/term"
@@ -21,12 +22,17 @@ type progress struct {
 	bar      *progressbar.ProgressBar
 	start    time.Time
 	lastLine time.Time
+	lastNote time.Time
 	first    int64 // work done before this run, from an earlier one
 	started  bool
+	noted    bool // there is a line below the bar
 }
 
 // plainEvery is the pause between progress lines where there is no terminal.
 const plainEvery = 10 * time.Second
+
+// drawEvery is the pause between two looks of a bar.
+const drawEvery = 100 * time.Millisecond
 
 func isTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
@@ -39,7 +45,7 @@ func newProgress(w io.Writer, what, unit string) *progress {
 }
 
 // report says that done of total units are done; total 0 means unknown. note
-// is shown behind the figures.
+// is shown below a bar, behind the figures of a line.
 func (p *progress) report(done, total int64, note string) {
 	if !p.started {
 		p.started, p.first = true, done
@@ -52,11 +58,14 @@ func (p *progress) report(done, total int64, note string) {
 			}
 			p.bar = progressbar.NewOptions64(max, progressbar.OptionSetWriter(p.w),
 				progressbar.OptionShowCount(), progressbar.OptionShowIts(), progressbar.OptionSetItsString(p.unit),
-				progressbar.OptionSetPredictTime(true), progressbar.OptionThrottle(100*time.Millisecond),
-				progressbar.OptionSetWidth(24), progressbar.OptionFullWidth())
+				progressbar.OptionSetPredictTime(true), progressbar.OptionThrottle(drawEvery),
+				progressbar.OptionSetWidth(24), progressbar.OptionFullWidth(), progressbar.OptionSetDescription(p.what))
 		}
-		p.bar.Describe(strings.TrimSuffix(p.what+": "+note, ": "))
 		p.bar.Set64(done)
+		if now := time.Now(); note != "" && (now.Sub(p.lastNote) >= drawEvery || done == total) {
+			p.lastNote, p.noted = now, true
+			fmt.Fprintf(p.w, "\n\x1b[K%s\x1b[1A\r", fitting(note, columns(p.w)-1))
+		}
 		return
 	}
 	now := time.Now()
@@ -81,9 +90,34 @@ func (p *progress) report(done, total int64, note string) {
 	fmt.Fprintln(p.w, line)
 }
 
-// done ends the display; the line of a bar stays.
+// done ends the display; the lines of a bar stay.
 func (p *progress) done() {
 	if p.bar != nil {
 		fmt.Fprintln(p.w)
 	}
+	if p.noted {
+		fmt.Fprintln(p.w)
+	}
+}
+
+// columns is how wide a terminal is.
+func columns(w io.Writer) int {
+	if f, ok := w.(*os.File); ok {
+		if width, _, err := term.GetSize(int(f.Fd())); err == nil && width > 0 {
+			return width
+		}
+	}
+	return 80
+}
+
+// fitting is what fits into a width of a note, whose parts commas separate.
+func fitting(note string, width int) string {
+	for utf8.RuneCountInString(note) > width {
+		cut := strings.LastIndex(note, ", ")
+		if cut < 0 {
+			return string([]rune(note)[:max(0, width)])
+		}
+		note = note[:cut]
+	}
+	return note
 }

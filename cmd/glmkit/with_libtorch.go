@@ -44,14 +44,42 @@ func (w watchFlags) serveMetrics() (observe func(run string, i runner.StepInfo),
 // watch shows a run's steps as progress, and tells also of them.
 func watch(s streams, what, run string, also func(run string, i runner.StepInfo)) (observe func(runner.StepInfo), done func()) {
 	p := newProgress(s.err, what, "steps")
+	valid := ""
 	return func(i runner.StepInfo) {
 		also(run, i)
-		note := fmt.Sprintf("loss %.3f, lr %.2g, %s tok/s", i.Loss, i.LR, thousands(i.TokensPerS))
 		if i.HasValid {
-			note += fmt.Sprintf(", validation loss %.3f", i.Valid)
+			valid = validNote(i)
 		}
-		p.report(int64(i.Step), int64(i.Total), note)
+		p.report(int64(i.Step), int64(i.Total), stepNote(i)+valid)
 	}, p.done
+}
+
+// stepNote is what progress says of a step, the most telling first.
+func stepNote(i runner.StepInfo) string {
+	note := fmt.Sprintf("loss %.3f, %s tok/s", i.Loss, thousands(i.TokensPerS))
+	if i.MFU > 0 {
+		note += fmt.Sprintf(", MFU %.0f%%", 100*i.MFU)
+	}
+	note += fmt.Sprintf(", lr %.2g, grad %.2f, wait %.0f%%", i.LR, i.GradNorm, 100*i.DataWait)
+	if i.Memory > 0 {
+		note += fmt.Sprintf(", %.2f GB", float64(i.Memory)/1e9)
+	}
+	return note
+}
+
+// validNote is the validation loss, for each objective if there are several.
+func validNote(i runner.StepInfo) string {
+	note := fmt.Sprintf(", valid %.3f", i.Valid)
+	if len(i.ValidBy) < 2 {
+		return note
+	}
+	var by []string
+	for _, objective := range runner.Objectives {
+		if loss, ok := i.ValidBy[objective]; ok {
+			by = append(by, fmt.Sprintf("%s %.3f", objective, loss))
+		}
+	}
+	return note + " (" + strings.Join(by, " ") + ")"
 }
 
 // noteTo tells a person what is worth knowing of weights that are read.
