@@ -148,13 +148,17 @@ type Finetune struct {
 
 // Recipe is how one task is finetuned.
 type Recipe struct {
-	Pattern   *int      `yaml:"pattern,omitempty"`
-	SeqLength int       `yaml:"seq_length,omitempty"`
-	Epochs    int       `yaml:"epochs,omitempty"`
-	MaxSteps  int       `yaml:"max_steps,omitempty"` // cuts the epochs short; 0: no cut
-	BatchSize int       `yaml:"batch_size,omitempty"`
-	Optimizer Optimizer `yaml:"optimizer,omitempty"`
-	Schedule  Schedule  `yaml:"schedule,omitempty"`
+	Pattern   *int `yaml:"pattern,omitempty"`
+	SeqLength int  `yaml:"seq_length,omitempty"`
+	// TargetLength bounds the tokens of an answer that the model writes; 0: it
+	// writes none. SeqLength then bounds what it reads alone, and both are cut
+	// to the model's positions.
+	TargetLength int       `yaml:"target_length,omitempty"`
+	Epochs       int       `yaml:"epochs,omitempty"`
+	MaxSteps     int       `yaml:"max_steps,omitempty"` // cuts the epochs short; 0: no cut
+	BatchSize    int       `yaml:"batch_size,omitempty"`
+	Optimizer    Optimizer `yaml:"optimizer,omitempty"`
+	Schedule     Schedule  `yaml:"schedule,omitempty"`
 }
 
 // Compute is how training is computed. What auto means is decided when a run

@@ -16,6 +16,7 @@ func (f *Finetune) For(task string) Recipe {
 		r.Pattern = t.Pattern
 	}
 	inherit(&r.SeqLength, t.SeqLength)
+	inherit(&r.TargetLength, t.TargetLength)
 	inherit(&r.Epochs, t.Epochs)
 	inherit(&r.MaxSteps, t.MaxSteps)
 	inherit(&r.BatchSize, t.BatchSize)

@@ -148,8 +148,11 @@ func (v *validation) recipe(key string, r Recipe, maxPositions int) {
 		v.atLeast(key+".pattern", *r.Pattern, 0)
 	}
 	v.atLeast(key+".seq_length", r.SeqLength, 8)
-	if r.SeqLength > maxPositions {
+	if r.SeqLength > maxPositions && r.TargetLength == 0 {
 		v.fail(key+".seq_length", fmt.Sprintf("%d tokens exceed model.max_positions %d", r.SeqLength, maxPositions), fmt.Sprintf("--set %s.seq_length=%d", key, maxPositions))
+	}
+	if r.TargetLength != 0 {
+		v.atLeast(key+".target_length", r.TargetLength, 2)
 	}
 	v.atLeast(key+".epochs", r.Epochs, 1)
 	v.atLeast(key+".max_steps", r.MaxSteps, 0)

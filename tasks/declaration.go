@@ -3,6 +3,7 @@ package tasks
 import (
 	"embed"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -21,24 +22,28 @@ var declarations embed.FS
 // behind the one whose patterns it takes over.
 var shown = []string{"BoolQ", "CB", "COPA", "MultiRC", "ReCoRD", "RTE", "WiC", "WSC", "AX-b", "AX-g"}
 
-// registry are the built-in tasks. A declaration that cannot be read would be
-// registryErr, which Get returns; the tests make sure that there is none.
-var registry, registryErr = builtIn()
+// generative are the built-in tasks whose answers the model writes.
+var generative = []string{"Gigaword", "CNN-DM", "CNN-DM-cased", "XSum", "SQuAD-QG", "Yahoo"}
 
-func builtIn() ([]*Task, error) {
+// registry are the built-in tasks of SuperGLUE, generation those in generative. A
+// declaration that cannot be read would be registryErr, which Get returns; the
+// tests make sure that there is none.
+var registry, generation, registryErr = builtIn()
+
+func builtIn() (superGLUE, generation []*Task, err error) {
 	var built []*Task
-	for _, name := range shown {
+	for _, name := range slices.Concat(shown, generative) {
 		text, err := declarations.ReadFile("declarations/" + name + ".yaml")
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		task, err := declare("built-in "+name+".yaml", text, built)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		built = append(built, task)
 	}
-	return built, nil
+	return built[:len(shown)], built[len(shown):], nil
 }
 
 // Open reads a task that a user declared in a YAML file (docs/tasks.md). A file
@@ -48,7 +53,7 @@ func Open(path string) (*Task, error) {
 	if err != nil {
 		return nil, openError(path, err)
 	}
-	task, err := declare(path, text, registry)
+	task, err := declare(path, text, slices.Concat(registry, generation))
 	if err != nil {
 		return nil, err
 	}
@@ -65,10 +70,11 @@ func declare(path string, text []byte, built []*Task) (*Task, error) {
 	file, root := parseTaskFile(path, text)
 	t := &Task{path: path}
 	keys := root.keys("task", "recipe", "trained_on", "files", "lines", "id", "group", "fields", "text",
-		"label", "labels", "choices", "patterns", "pair", "metrics")
+		"label", "labels", "choices", "writes", "clean", "infill", "patterns", "pair", "metrics")
 	t.declareName(root, keys, built)
 	t.declareFiles(keys["files"])
 	t.declareLines(root, keys, built)
+	t.declareWriting(keys)
 	t.declareLabels(root, keys)
 	t.declarePatterns(root, keys, built)
 	t.declareMetrics(root, keys)
@@ -115,18 +121,21 @@ func (t *Task) declareFiles(files node) {
 		}
 		d, name := dataFile{}, e.value
 		if e.value.isMapping() {
-			keys := e.value.keys("name", "columns")
+			keys := e.value.keys("name", "columns", "only", "except")
 			name = keys["name"]
 			d.columns = keys["columns"].texts()
+			d.only, d.except = keys["only"].text(), keys["except"].text()
 		}
 		d.name = name.text()
 		switch {
-		case !strings.HasSuffix(d.name, ".jsonl") && !strings.HasSuffix(d.name, ".tsv"):
-			name.fail("a file that ends in .jsonl, one JSON object a line, or .tsv, one tab-separated row a line", "%s is neither .jsonl nor .tsv", quote(d.name))
+		case !slices.Contains(fileForms, filepath.Ext(d.name)):
+			name.fail("a file that ends in .jsonl, one JSON object a line, .tsv, one tab-separated row a line, .source, one text a line and its answers in .target, .txt, one text a line, or .json, as SQuAD is laid out", "%s is neither .jsonl nor .tsv, .source, .txt or .json", quote(d.name))
 		case strings.ContainsAny(d.name, `/\`):
 			name.fail("a file in the task's folder", "%s is not the name of a file", quote(d.name))
 		case d.columns != nil && !strings.HasSuffix(d.name, ".tsv"):
 			name.fail("columns name those of a .tsv file without a header", "%s has no columns to name", quote(d.name))
+		case d.only+d.except != "" && !strings.HasSuffix(d.name, ".json"):
+			name.fail("only and except choose articles of a .json file", "%s has no articles to choose from", quote(d.name))
 		}
 		t.files[e.name] = d
 	}
@@ -146,13 +155,14 @@ func (t *Task) declareLines(root node, keys map[string]node, built []*Task) {
 			lines.fail("one of "+strings.Join(known, ", ")+"; left out: as fields says", "no lines are read like %s; did you mean %s?", quote(name), configs.Nearest(name, known))
 			return
 		}
-		for _, key := range []string{"id", "group", "fields", "text", "label", "choices"} {
+		for _, key := range []string{"id", "group", "fields", "text", "label", "choices", "writes", "clean", "infill"} {
 			keys[key].excluded("lines: " + name + " says it")
 		}
 		t.reader = reader
 		return
 	}
 	d := &declaredLines{id: keys["id"].text(), label: keys["label"].text()}
+	t.declared = d
 	if group := keys["group"]; group.isMapping() {
 		keys := group.keys("by", "every")
 		d.group = keys["by"].text()
@@ -217,7 +227,7 @@ func (t *Task) declareLines(root node, keys map[string]node, built []*Task) {
 			n.fail("the name of a field of the file", "is empty")
 		}
 	}
-	if d.label == "" {
+	if d.label == "" && !keys["writes"].there() && !keys["infill"].there() {
 		at(root, keys["label"]).fail("label: label, the field that holds it", "the key label is missing")
 	}
 }
@@ -239,8 +249,8 @@ func at(root, n node) node {
 
 func (t *Task) declareLabels(root node, keys map[string]node) {
 	labels := keys["labels"]
-	if !labels.there() && t.reader.candidates {
-		return // labels count the choices
+	if !labels.there() && (t.reader.candidates || t.reader.writes) {
+		return // labels count the choices, or there are none
 	}
 	if !labels.there() {
 		root.fail("labels: [negative, positive], as the file writes them", "the key labels is missing")
@@ -262,6 +272,11 @@ func (t *Task) declareLabels(root node, keys map[string]node) {
 
 func (t *Task) declarePatterns(root node, keys map[string]node, built []*Task) {
 	patterns, pairs := keys["patterns"], keys["pair"]
+	if t.ratios != nil {
+		patterns.excluded("infill blanks words of the text")
+		pairs.excluded("infill blanks words of the text")
+		return
+	}
 	if patterns.there() && !patterns.isList() {
 		i := slices.IndexFunc(built, func(b *Task) bool { return b.Name == patterns.text() })
 		if i < 0 {
@@ -326,7 +341,7 @@ func (t *Task) declarePatterns(root node, keys map[string]node, built []*Task) {
 
 // checkWords compares a pattern's verbalizers with the task's labels.
 func (t *Task) checkWords(n node, p pattern) {
-	switch filled := t.reader.candidates || t.reader.generative; {
+	switch filled := t.reader.candidates || t.reader.generative || t.reader.writes; {
 	case filled && p.words != nil:
 		n.fail("leave words out", "the blank is filled with the example's own answers")
 	case !filled && len(p.words) != len(t.Labels):
@@ -348,11 +363,11 @@ func (n node) template(fields []string) template {
 	for _, part := range n.list() {
 		s := part.text()
 		switch {
-		case s == "" || s == scissors:
+		case uncut(s) == "":
 			part.fail("leave it out", "is an empty part")
 		case s != blankSign && strings.Contains(s, blankSign):
 			part.fail(`"▢" by itself, what stands beside it as parts of their own`, "the blank is a part of its own")
-		case strings.Contains(strings.TrimPrefix(s, scissors), scissors):
+		case strings.Contains(uncut(s), scissors):
 			part.fail("✂ at the start of a part that may be shortened", "%s has ✂ inside", quote(s))
 		}
 		part.placeholders(s, fields)
@@ -398,6 +413,10 @@ func (t *Task) declareMetrics(root node, keys map[string]node) {
 			n.fail("macro_f1", "%s is of two labels, not of %d", name, len(t.Labels))
 		case strings.HasPrefix(name, "answer_") && t.reader.name != "ReCoRD":
 			n.fail("accuracy", "%s compares with several right answers, which only lines: ReCoRD has", name)
+		case m.written && !t.reader.writes:
+			n.fail("accuracy", "%s is of text that the model writes, and the task says not which: writes", name)
+		case !m.written && t.reader.writes:
+			n.fail("rouge1, rouge2, rougeLsum, bleu", "%s is of labels, and the model writes text", name)
 		}
 		t.metrics = append(t.metrics, m)
 	}

@@ -22,6 +22,9 @@ const (
 	// Generative asks whether the greedy, teacher-forced output equals the
 	// only sequence's targets: label 1 when every token does, else 0.
 	Generative Scoring = "generative"
+	// Written lets the model write into the blanks; what it wrote is compared
+	// with Gold as text. The only sequence holds the text to learn.
+	Written Scoring = "written"
 	// ClassHead is one sequence and one logit per label.
 	ClassHead Scoring = "class"
 	// ChoiceHead is one sequence and one logit per choice.
@@ -36,13 +39,14 @@ type Encoded struct {
 	Passage  string // groups examples of one passage, for clustered intervals; else the ID
 	Label    int    // index of the gold label or choice; -1 when unlabelled
 	Scoring  Scoring
-	// Sequences holds one sequence (SingleToken, Generative, ClassHead) or
+	// Sequences holds one sequence (SingleToken, Generative, Written, ClassHead) or
 	// one per choice (MultiToken, ChoiceHead).
 	Sequences   []spans.Block
 	Verbalizers []int32 // token ids of the labels, SingleToken only
 	// Choices are the texts that Label indexes: label names, or candidates.
 	Choices []string
-	// Gold holds every right answer's text (ReCoRD scores the best match).
+	// Gold holds every right answer's text (ReCoRD scores the best match), or
+	// the reference of a Written one.
 	Gold []string
 	// Text is what a person reads of the example, for the prediction files.
 	Text string

@@ -31,6 +31,7 @@ type Encoder struct {
 	task      *Task
 	tokenizer Tokenizer
 	special   spans.Special
+	mask      int32 // the blank's
 	a, b      template
 }
 
@@ -47,6 +48,11 @@ type Header struct {
 	VocabSize   int           `json:"vocab_size"`            // entries, without those that Special adds behind them
 	Special     spans.Special `json:"special"`
 	Split       string        `json:"split,omitempty"`
+	// TargetLength bounds the tokens that a Written answer is learnt and written
+	// with, and Mask is the name of its blank; 0 and empty for other tasks.
+	// MaxLength then bounds the text with the blanks alone.
+	TargetLength int    `json:"target_length,omitempty"`
+	Mask         string `json:"mask,omitempty"`
 	// TrainedOn is the task whose models answer the file; empty for its own.
 	TrainedOn string `json:"trained_on,omitempty"`
 	// Recipe is the task whose recipe the configuration holds for it; empty for
@@ -109,16 +115,21 @@ func (t *Task) NewEncoder(form Form, pattern, maxLength int, tokenizer Tokenizer
 		}
 		return e, e.require(map[string]int32{"[CLS]": e.special.CLS, "[SEP]": e.special.SEP, "[PAD]": e.special.Pad})
 	case Cloze:
-		if pattern < 0 || pattern >= len(t.patterns) {
+		if pattern < 0 || pattern >= t.Patterns() {
 			return nil, &configs.Error{
 				Field: "pattern",
 				Msg:   fmt.Sprintf("%s has no pattern %d", t.Name, pattern),
-				Hint:  fmt.Sprintf("0 to %d", len(t.patterns)-1),
+				Hint:  fmt.Sprintf("0 to %d", t.Patterns()-1),
 			}
 		}
-		p := t.patterns[pattern]
+		e.mask = e.special.Mask
+		p := t.cloze(pattern)
 		e.a, e.b = p.a, p.b
 		switch {
+		case t.reader.writes:
+			e.header.Scoring = Written
+			e.header.Mask = "[MASK]"
+			e.header.TargetLength = max(2, maxLength/4)
 		case p.words != nil:
 			e.header.Scoring = SingleToken
 		case t.reader.candidates:
@@ -197,8 +208,14 @@ func (e *Encoder) sequences(x Example) (sequences []sequence, cut int, err error
 	if e.header.Form == Classification {
 		return e.pairs(x)
 	}
-	a := e.a.parts(x.Fields, e.tokenizer, e.special.Mask)
-	b := e.b.parts(x.Fields, e.tokenizer, e.special.Mask)
+	if e.task.ratios != nil {
+		return e.infilled(x)
+	}
+	a := e.a.parts(x.Fields, e.tokenizer, e.mask)
+	b := e.b.parts(x.Fields, e.tokenizer, e.mask)
+	if e.header.Scoring == Written {
+		return e.writing(x, a, b)
+	}
 	if x.Answers == nil {
 		s, cut, err := e.cloze(a, b, nil)
 		return []sequence{s}, cut, err
@@ -224,13 +241,18 @@ func (e *Encoder) cloze(a, b []part, target []int32) (s sequence, cut int, err e
 	if err != nil {
 		return sequence{}, 0, err
 	}
+	return e.around(a, b, target), cut, nil
+}
+
+// around joins parts that fit.
+func (e *Encoder) around(a, b []part, target []int32) sequence {
 	tokens := join([]int32{e.special.CLS}, a)
 	tokens = append(join(tokens, b), e.special.Pad)
 	blank := len(tokens) - 1
-	for tokens[blank] != e.special.Mask {
+	for tokens[blank] != e.mask {
 		blank--
 	}
-	return sequence{tokens: tokens, pivot: blank, target: target}, cut, nil
+	return sequence{tokens: tokens, pivot: blank, target: target}
 }
 
 // pairs joins [CLS] a [SEP] b [SEP], or [CLS] a [SEP] alone, once for each answer where there are some.

@@ -9,7 +9,6 @@ import (
 	"io"
 	"io/fs"
 	"iter"
-	"os"
 	"slices"
 	"strings"
 	"unicode"
@@ -62,7 +61,10 @@ const maxLine = 64 << 20
 // is the training form (ReCoRD one example a right answer, COPA also mirrored,
 // WSC as cloze only its true examples), any other split the evaluation form. A
 // file whose name ends in .tsv is a table, with the columns in its first line
-// unless the task names them; any other has one JSON object a line.
+// unless the task names them; one in .source has a text a line and the answers
+// in the file of the same name in .target; one in .txt a text a line; one in
+// .json is laid out as SQuAD's; any other has one JSON object a line. All but
+// tables may be compressed by gzip.
 //
 // A bad line is a corpus.DataError with its place and, where it is known, the
 // example's ID. Whoever goes on ranging gets the examples of the next line; a
@@ -70,9 +72,9 @@ const maxLine = 64 << 20
 // Splits is a configs.Error.
 func (t *Task) Read(path, split string, form Form) iter.Seq2[Example, error] {
 	return func(yield func(Example, error) bool) {
-		f, err := os.Open(path)
+		f, err := openSource(path, t.files[split])
 		if err != nil {
-			yield(Example{}, openError(path, err))
+			yield(Example{}, err)
 			return
 		}
 		defer f.Close()
@@ -135,7 +137,10 @@ func (t *Task) readFrom(r io.Reader, path, split string, form Form) iter.Seq2[Ex
 			fail(line+1, fmt.Errorf("%w: the line is longer than %d MiB", errUnreadable, maxLine>>20), "one example a line")
 			return
 		} else if err != nil {
-			fail(line+1, fmt.Errorf("%w: %w", errUnreadable, err), "check that the path is a readable file")
+			if !errors.Is(err, errUnreadable) {
+				err = &corpus.DataError{Path: path, Line: line + 1, Err: fmt.Errorf("%w: %w", errUnreadable, err), Hint: "check that the path is a readable file"}
+			}
+			yield(Example{}, err)
 			return
 		}
 		for _, example := range mirrored {

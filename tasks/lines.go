@@ -17,8 +17,11 @@ type lineReader struct {
 	// candidates is true where every example brings its own choices, each of
 	// which becomes a sequence.
 	candidates bool
-	// generative is true where the model is to write a text of the example.
+	// generative is true where the model is to write a text of the example, and
+	// is right or wrong.
 	generative bool
+	// writes is true where what the model wrote is compared with a reference.
+	writes bool
 }
 
 // readers are those that need more than the names of fields.
@@ -26,6 +29,7 @@ var readers = map[string]lineReader{
 	"COPA":    {name: "COPA", read: readCOPA, mirror: mirrorCOPA, candidates: true, fields: []string{"premise", "joiner", "choice1", "choice2"}},
 	"MultiRC": {name: "MultiRC", read: readMultiRC, fields: []string{"passage", "question", "answer", "whole passage", "whole question"}},
 	"ReCoRD":  {name: "ReCoRD", read: readReCoRD, candidates: true, fields: []string{"passage", "left", "right", "whole left"}},
+	"SQuAD":   {name: "SQuAD", read: readSQuAD, writes: true, fields: []string{"before", "span", "after", "answer"}},
 	"WSC":     {name: "WSC", read: readWSC, generative: true, fields: []string{"text", "pronoun", "noun phrase"}},
 }
 
@@ -41,6 +45,8 @@ type declaredLines struct {
 	text       []string // lines for a person
 	choices    []string // fields that hold the candidates,
 	choiceList string   // or one that holds them all
+	writes     string   // field of the text that the model is to write
+	clean      func(text string, answer bool) string
 }
 
 // declaredField is a text that patterns can name.
@@ -80,6 +86,9 @@ func (d *declaredLines) read(line value, f file) []Example {
 		if !field.verbatim {
 			text = straight(text)
 		}
+		if d.writes != "" {
+			text = d.written(line.at(field.from), text, false)
+		}
 		if field.unpunctuated {
 			text = unpunctuated(text)
 		}
@@ -102,6 +111,14 @@ func (d *declaredLines) read(line value, f file) []Example {
 			list.fail("there are no choices")
 		}
 	}
+	if d.writes != "" {
+		e.Label = -1
+		if answer, ok := line.find(d.writes); ok || f.training {
+			text := d.written(line.at(d.writes), straight(answer.text()), true)
+			e.Answers, e.Gold = []string{text}, []string{text}
+		}
+		return []Example{e}
+	}
 	e.Answers = e.Choices
 	if f.labels != nil {
 		e.Label = f.label(line, d.label)
@@ -112,6 +129,18 @@ func (d *declaredLines) read(line value, f file) []Example {
 		e.Label = f.index(line, d.label, len(e.Choices))
 	}
 	return []Example{e}
+}
+
+// written is a text of a task that writes, cleaned; there must be one.
+func (d *declaredLines) written(v value, text string, answer bool) string {
+	text = strings.TrimFunc(text, isSpace)
+	if d.clean != nil {
+		text = d.clean(text, answer)
+	}
+	if text == "" {
+		v.fail("the text is empty")
+	}
+	return text
 }
 
 // index is the label as the place of the right choice, from 0; -1 where it is

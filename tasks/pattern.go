@@ -2,6 +2,7 @@ package tasks
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/glmkit/glmkit/spans"
@@ -12,6 +13,7 @@ import (
 //
 //	▢         the blank
 //	✂…        a part that may be shortened when the sequence is too long
+//	←✂…       the same, from its beginning
 //	{field}   the example's text of that name
 //
 // Only the template is read for these signs, never what a field holds.
@@ -20,7 +22,11 @@ type template []string
 const (
 	blankSign = "▢"
 	scissors  = "✂"
+	fromLeft  = "←" + scissors
 )
+
+// uncut is a part of a template without the sign that it may be shortened.
+func uncut(s string) string { return strings.TrimPrefix(strings.TrimPrefix(s, "←"), scissors) }
 
 // pattern is a cloze question (paper section 2.3). Parts a and b follow each
 // other; which of the two is longer decides where a long sequence is shortened.
@@ -33,6 +39,14 @@ type pattern struct {
 	line  int    // and of words in it
 }
 
+// cloze is a pattern of the task; empty where infilling has a ratio instead.
+func (t *Task) cloze(number int) pattern {
+	if t.ratios != nil {
+		return pattern{}
+	}
+	return t.patterns[number]
+}
+
 // pair is the input of a classifier, [CLS] a [SEP] b [SEP], or [CLS] a [SEP]
 // where b is empty; {answer} is the
 // candidate where there are some.
@@ -42,6 +56,7 @@ type pair struct{ a, b template }
 type part struct {
 	tokens      []int32
 	shortenable bool
+	fromLeft    bool // loses its first tokens, not its last
 }
 
 // fill puts fields into a template's string.
@@ -63,7 +78,7 @@ func fill(s string, fields map[string]string) string {
 func (t template) texts(fields map[string]string) []string {
 	texts := make([]string, len(t))
 	for i, s := range t {
-		texts[i] = fill(strings.TrimPrefix(s, scissors), fields)
+		texts[i] = fill(uncut(s), fields)
 	}
 	return texts
 }
@@ -72,7 +87,8 @@ func (t template) texts(fields map[string]string) []string {
 func (t template) parts(fields map[string]string, tokenizer Tokenizer, mask int32) []part {
 	parts := make([]part, len(t))
 	for i, text := range t.texts(fields) {
-		parts[i].shortenable = strings.HasPrefix(t[i], scissors)
+		parts[i].fromLeft = strings.HasPrefix(t[i], fromLeft)
+		parts[i].shortenable = parts[i].fromLeft || strings.HasPrefix(t[i], scissors)
 		if t[i] == blankSign {
 			parts[i].tokens = []int32{mask}
 		} else {
@@ -83,7 +99,7 @@ func (t template) parts(fields map[string]string, tokenizer Tokenizer, mask int3
 }
 
 // truncate shortens the parts of a and b until they hold room tokens or fewer:
-// one token at a time from the end of the last shortenable part of the side
+// one token at a time from the last shortenable part of the side
 // with more that is shortenable (GLM repository, PVP.truncate). It returns how
 // many tokens were cut.
 func truncate(a, b []part, room int) (cut int, err error) {
@@ -114,13 +130,20 @@ func truncate(a, b []part, room int) (cut int, err error) {
 	return excess, nil
 }
 
-// dropLast cuts one token off the last shortenable part that has any.
+// dropLast cuts one token off the last shortenable part that has any, from its
+// end unless it says otherwise.
 func dropLast(parts []part) {
 	for i := len(parts) - 1; i >= 0; i-- {
-		if p := &parts[i]; p.shortenable && len(p.tokens) > 0 {
-			p.tokens = p.tokens[:len(p.tokens)-1]
-			return
+		p := &parts[i]
+		if !p.shortenable || len(p.tokens) == 0 {
+			continue
 		}
+		if p.fromLeft {
+			p.tokens = p.tokens[1:]
+		} else {
+			p.tokens = p.tokens[:len(p.tokens)-1]
+		}
+		return
 	}
 }
 
@@ -128,18 +151,20 @@ func dropLast(parts []part) {
 type sequence struct {
 	// tokens is Part A of a cloze sequence, the whole of a pair.
 	tokens []int32
-	// pivot is the blank's index in tokens; in a pair where the second
-	// segment begins.
+	// pivot is the blank's index in tokens, the first one's where there are
+	// several; in a pair where the second segment begins.
 	pivot int
-	// target is what the blank is filled with, eop included. Nil where the
-	// logits at sop alone are read, and in a pair.
+	// target is what the blank is filled with, eop included; behind an eop that
+	// is not the last token, what the next blank is. Nil where the logits at sop
+	// alone are read, and in a pair.
 	target []int32
 }
 
 // block lays a sequence out for the model (GLM repository,
-// build_input_from_ids). Cloze: tokens, then sop and the target but its last
-// token, all at the blank's position. The loss mask is 1 where an output is
-// read, so on sop also where the target is empty; pad then stands as target.
+// build_input_from_ids). Cloze: tokens, then for each blank sop and its target
+// but the last token, all at the blank's position. The loss mask is 1 where an
+// output is read, so on sop also where the target is empty; pad then stands as
+// target.
 func (s sequence) block(form Form, special spans.Special) spans.Block {
 	n := len(s.tokens)
 	length := n
@@ -164,16 +189,32 @@ func (s sequence) block(form Form, special spans.Special) spans.Block {
 	}
 	for i := n; i < length; i++ {
 		b.LossMask[i] = 1
-		b.Position[i] = int32(s.pivot)
-		b.BlockPosition[i] = int32(i - n + 1)
 		b.Target[i] = special.Pad
 	}
 	if form == Cloze {
-		b.Input[n] = special.SOP
 		copy(b.Target[n:], s.target)
-		copy(b.Input[n+1:], s.target[:max(0, len(s.target)-1)])
+		s.pieces(b, special)
 	}
 	return b
+}
+
+// pieces lays out what Part B reads: sop and the targets before, anew for each
+// blank, left to right. Targets of more pieces than tokens has blanks stay at
+// the last one.
+func (s sequence) pieces(b spans.Block, special spans.Special) {
+	at, count := s.pivot, int32(0)
+	previous := special.SOP
+	for i := b.Sep; i < len(b.Input); i++ {
+		if previous == special.EOP {
+			previous, count = special.SOP, 0
+			if next := slices.Index(s.tokens[at+1:], s.tokens[s.pivot]); next >= 0 {
+				at += 1 + next
+			}
+		}
+		count++
+		b.Input[i], b.Position[i], b.BlockPosition[i] = previous, int32(at), count
+		previous = b.Target[i]
+	}
 }
 
 // sequenceOf is the inverse of block.

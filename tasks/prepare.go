@@ -28,8 +28,10 @@ type Manifest struct {
 
 // SplitSummary describes one file of a prepared task.
 type SplitSummary struct {
-	Split        string `json:"split"`
-	Source       string `json:"source"` // file name in the task's source folder
+	Split  string `json:"split"`
+	Source string `json:"source"` // file name in the task's source folder
+	// SourceSHA256 is that of the file; where two make a split, of their sums
+	// in hexadecimal, one behind the other.
 	SourceSHA256 string `json:"source_sha256"`
 	File         string `json:"file"`
 	Bytes        int64  `json:"bytes"`
@@ -79,7 +81,7 @@ func (e *Encoder) Prepare(ctx context.Context, source, dir string, report func(s
 	manifest = &Manifest{Config: e.header}
 	var read int64
 	for _, split := range splits {
-		summary, err := e.writeSplit(ctx, filepath.Join(source, e.task.File(split)), partial, split, func(n int64) {
+		summary, err := e.writeSplit(ctx, e.task.Source(source, split), partial, split, func(n int64) {
 			if report != nil {
 				report(split, read+n)
 			}
@@ -122,7 +124,7 @@ func (t *Task) sourceSplits(source string) ([]string, error) {
 	var splits, files []string
 	for _, split := range t.Splits() {
 		files = append(files, t.File(split))
-		path := filepath.Join(source, t.File(split))
+		path := t.Source(source, split)
 		if _, err := os.Stat(path); err == nil {
 			splits = append(splits, split)
 		} else if !errors.Is(err, fs.ErrNotExist) {
@@ -156,11 +158,11 @@ func (e *Encoder) existing(ctx context.Context, source, final string, splits []s
 	}
 	same := len(manifest.Splits) == len(splits)
 	for i := 0; same && i < len(splits); i++ {
-		content, err := tallyFile(ctx, filepath.Join(source, e.task.File(splits[i])))
+		sum, err := e.task.sourceSum(ctx, source, splits[i])
 		if err != nil {
 			return nil, err
 		}
-		same = manifest.Splits[i].Split == splits[i] && manifest.Splits[i].SourceSHA256 == content.hex()
+		same = manifest.Splits[i].Split == splits[i] && manifest.Splits[i].SourceSHA256 == sum
 	}
 	if !same {
 		return nil, &configs.Error{Field: final, Msg: "was prepared from other files than those in " + source, Hint: hint}
@@ -187,6 +189,8 @@ func difference(have, want Header) string {
 		{"form", have.Form, want.Form},
 		{"pattern", have.Pattern, want.Pattern},
 		{"max length", have.MaxLength, want.MaxLength},
+		{"target length", have.TargetLength, want.TargetLength},
+		{"blank", have.Mask, want.Mask},
 		{"tokenizer", have.Tokenizer, want.Tokenizer},
 		{"task file", have.Declaration, want.Declaration},
 	} {
@@ -205,12 +209,11 @@ type writtenSplit struct {
 
 // writeSplit encodes one file.
 func (e *Encoder) writeSplit(ctx context.Context, path, dir, split string, report func(int64)) (written writtenSplit, err error) {
-	source, err := os.Open(path)
+	source, err := openSource(path, e.task.files[split])
 	if err != nil {
-		return written, openError(path, err)
+		return written, err
 	}
 	defer source.Close()
-	read := &tally{sum: sha256.New()}
 	written.Split, written.Source, written.File = split, filepath.Base(path), split+splitExtension
 	written.Labels = map[string]int{}
 	header := e.header
@@ -222,7 +225,7 @@ func (e *Encoder) writeSplit(ctx context.Context, path, dir, split string, repor
 			return err
 		}
 		defer func() { err = errors.Join(err, w.close()) }()
-		for example, err := range e.task.readFrom(io.TeeReader(source, read), path, split, e.header.Form) {
+		for example, err := range e.task.readFrom(source, path, split, e.header.Form) {
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
@@ -241,7 +244,7 @@ func (e *Encoder) writeSplit(ctx context.Context, path, dir, split string, repor
 				return err
 			}
 			written.count(encoded, cut)
-			report(read.n)
+			report(source.bytes())
 		}
 		return nil
 	})
@@ -255,7 +258,10 @@ func (e *Encoder) writeSplit(ctx context.Context, path, dir, split string, repor
 	if err != nil {
 		return written, err
 	}
-	written.SourceSHA256, written.sourceBytes = read.hex(), read.n
+	if written.SourceSHA256, err = source.sha256(ctx); err != nil {
+		return written, err
+	}
+	written.sourceBytes = source.bytes()
 	written.SHA256, written.Bytes = content.hex(), content.n
 	return written, nil
 }
@@ -281,6 +287,7 @@ func (s *SplitSummary) count(e Encoded, cut int) {
 		s.Longest = max(s.Longest, len(b.Input))
 	}
 	switch {
+	case e.Scoring == Written && e.Gold != nil:
 	case e.Label < 0:
 		s.Labels["unlabelled"]++
 	case e.Scoring.candidates():

@@ -8,7 +8,7 @@ import (
 
 // Render writes for a person what an encoder makes of an example: the parts as
 // they are tokenized, ✂ before what may be shortened and ▢ for the blank, then
-// what the blank can be filled with, and the size.
+// what the blank can be filled with or what is written into it, and the size.
 func (e *Encoder) Render(w io.Writer, x Example) error {
 	encoded, cut, err := e.Encode(x)
 	if err != nil {
@@ -20,9 +20,12 @@ func (e *Encoder) Render(w io.Writer, x Example) error {
 	}
 	var out strings.Builder
 	fmt.Fprintf(&out, "%s  %s, %s\n", x.ID, e.task.Name, form)
-	if e.header.Form == Cloze {
+	switch {
+	case e.task.ratios != nil:
+		fmt.Fprintf(&out, "  %s\n", e.spelt(encoded.Sequences[0].Input[:encoded.Sequences[0].Sep]))
+	case e.header.Form == Cloze:
 		fmt.Fprintf(&out, "  [CLS]%s%s│[PAD]\n", e.a.marked(x.Fields), e.b.marked(x.Fields))
-	} else {
+	default:
 		fields := map[string]string{"answer": "{answer}"}
 		for name, text := range x.Fields {
 			fields[name] = text
@@ -50,6 +53,13 @@ func (e *Encoder) Render(w io.Writer, x Example) error {
 	if encoded.Scoring == Generative {
 		fmt.Fprintf(&out, "  True if the model writes %q\n", x.Answers[0])
 	}
+	if encoded.Scoring == Written {
+		b := encoded.Sequences[0]
+		fmt.Fprintf(&out, "  writes %s\n", e.spelt(b.Target[b.Sep:]))
+		fmt.Fprintf(&out, "  reads %d tokens of at most %d, writes %d of at most %d, %d cut\n", b.Sep, e.header.MaxLength, len(b.Input)-b.Sep, e.header.TargetLength, cut)
+		_, err = io.WriteString(w, out.String())
+		return err
+	}
 	longest := 0
 	for _, b := range encoded.Sequences {
 		longest = max(longest, len(b.Input))
@@ -57,6 +67,20 @@ func (e *Encoder) Render(w io.Writer, x Example) error {
 	fmt.Fprintf(&out, "  %d tokens of at most %d, %d cut\n", longest, e.header.MaxLength, cut)
 	_, err = io.WriteString(w, out.String())
 	return err
+}
+
+// spelt is a row of tokens: the blank as its sign, a bar where an answer ends.
+func (e *Encoder) spelt(ids []int32) string {
+	tokens := make([]string, len(ids))
+	for i, id := range ids {
+		switch tokens[i] = e.tokenizer.Token(id); id {
+		case e.mask:
+			tokens[i] = blankSign
+		case e.special.EOP:
+			tokens[i] = "│"
+		}
+	}
+	return strings.Join(tokens, " ")
 }
 
 // words are the pattern's verbalizers.
@@ -67,9 +91,7 @@ func (t template) marked(fields map[string]string) string {
 	var row strings.Builder
 	for i, text := range t.texts(fields) {
 		row.WriteString("│")
-		if strings.HasPrefix(t[i], scissors) {
-			row.WriteString(scissors)
-		}
+		row.WriteString(strings.TrimSuffix(t[i], uncut(t[i])))
 		row.WriteString(strings.ReplaceAll(text, "\n", "⏎"))
 	}
 	return row.String()

@@ -9,16 +9,17 @@ import (
 
 // metric is one official figure of a task, of labelled predictions, 0–100.
 type metric struct {
-	name  string
-	score func(preds []Prediction) float64
+	name    string
+	score   func(preds []Prediction) float64
+	written bool // of text that the model wrote, against a reference
 }
 
 var (
-	accuracy = metric{"accuracy", func(preds []Prediction) float64 { return metrics.Accuracy(labels(preds)) }}
-	macroF1  = metric{"f1", func(preds []Prediction) float64 { return metrics.MacroF1(labels(preds)) }}
-	binaryF1 = metric{"f1", func(preds []Prediction) float64 { return metrics.BinaryF1(labels(preds)) }}
-	f1a      = metric{"f1a", func(preds []Prediction) float64 { return metrics.BinaryF1(labels(preds)) }}
-	em       = metric{"em", func(preds []Prediction) float64 {
+	accuracy = metric{name: "accuracy", score: func(preds []Prediction) float64 { return metrics.Accuracy(labels(preds)) }}
+	macroF1  = metric{name: "f1", score: func(preds []Prediction) float64 { return metrics.MacroF1(labels(preds)) }}
+	binaryF1 = metric{name: "f1", score: func(preds []Prediction) float64 { return metrics.BinaryF1(labels(preds)) }}
+	f1a      = metric{name: "f1a", score: func(preds []Prediction) float64 { return metrics.BinaryF1(labels(preds)) }}
+	em       = metric{name: "em", score: func(preds []Prediction) float64 {
 		questions := make([]string, len(preds))
 		for i, p := range preds {
 			questions[i] = p.Question
@@ -26,8 +27,8 @@ var (
 		predicted, gold := labels(preds)
 		return metrics.GroupedExactMatch(predicted, gold, questions)
 	}}
-	matthews = metric{"matthews", func(preds []Prediction) float64 { return metrics.Matthews(labels(preds)) }}
-	parity   = metric{"parity", func(preds []Prediction) float64 {
+	matthews = metric{name: "matthews", score: func(preds []Prediction) float64 { return metrics.Matthews(labels(preds)) }}
+	parity   = metric{name: "parity", score: func(preds []Prediction) float64 {
 		pairs := make([]string, len(preds))
 		for i, p := range preds {
 			pairs[i] = p.Question
@@ -35,8 +36,8 @@ var (
 		predicted, _ := labels(preds)
 		return metrics.GenderParity(predicted, pairs)
 	}}
-	recordF1 = metric{"f1", func(preds []Prediction) float64 { return meanAnswer(preds, metrics.TokenF1) }}
-	recordEM = metric{"em", func(preds []Prediction) float64 { return meanAnswer(preds, metrics.ExactMatch) }}
+	recordF1 = metric{name: "f1", score: func(preds []Prediction) float64 { return meanAnswer(preds, metrics.TokenF1) }}
+	recordEM = metric{name: "em", score: func(preds []Prediction) float64 { return meanAnswer(preds, metrics.ExactMatch) }}
 )
 
 // figures are the metrics that a task can declare. One name stands for figures
@@ -44,6 +45,12 @@ var (
 var figures = map[string]metric{
 	"accuracy": accuracy, "macro_f1": macroF1, "binary_f1": binaryF1, "f1a": f1a, "exact_match": em,
 	"matthews": matthews, "parity": parity, "answer_f1": recordF1, "answer_exact_match": recordEM,
+	"rouge1":    rouge("rouge1", func(r metrics.Rouge) metrics.Overlap { return r.One }),
+	"rouge2":    rouge("rouge2", func(r metrics.Rouge) metrics.Overlap { return r.Two }),
+	"rougeL":    rouge("rougeL", func(r metrics.Rouge) metrics.Overlap { return r.L }),
+	"rougeLsum": rouge("rougeLsum", func(r metrics.Rouge) metrics.Overlap { return r.LSum }),
+	"bleu":      bleu("bleu", metrics.SacreBLEU), "multi_bleu": bleu("multi_bleu", metrics.MultiBLEU),
+	"squad_f1": answer("f1", metrics.SQuADF1), "squad_em": answer("em", metrics.SQuADExactMatch),
 }
 
 func labels(preds []Prediction) (predicted, gold []int) {

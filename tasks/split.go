@@ -146,8 +146,9 @@ func (h Header) check(e Encoded) error {
 	sp := h.Special // some vocabularies have all of these behind their entries
 	rows := max(int32(h.VocabSize), 1+max(sp.Pad, sp.CLS, sp.SEP, sp.Mask, sp.SOP, sp.EOP))
 	for _, b := range e.Sequences {
-		if len(b.Input) > h.MaxLength || b.Sep < 2 {
-			return fmt.Errorf("a sequence of %d tokens where 2 to %d are allowed", len(b.Input), h.MaxLength)
+		most := h.MaxLength + h.TargetLength
+		if len(b.Input) > most || b.Sep < 2 {
+			return fmt.Errorf("a sequence of %d tokens where 2 to %d are allowed", len(b.Input), most)
 		}
 		for i := range b.Input {
 			if b.Input[i] < 0 || b.Input[i] >= rows || b.Target[i] < 0 || b.Target[i] >= rows {

@@ -22,6 +22,7 @@ package tasks
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/glmkit/glmkit/configs"
@@ -40,10 +41,12 @@ type Task struct {
 	recipe    string              // whose recipe holds; empty for its own or none
 	files     map[string]dataFile // by split; nil: train.jsonl and so on
 	reader    lineReader
-	numeric   bool // Labels are integers
+	declared  *declaredLines // what reader.read does; nil where a reader in Go does it
+	numeric   bool           // Labels are integers
 	patterns  []pattern
 	patternOf string // the task whose patterns these are; empty for its own
 	pair      pair
+	ratios    []float64 // of words that infilling blanks, numbered like patterns; nil where there are patterns
 	metrics   []metric
 
 	path        string // of the declaration, for messages
@@ -54,6 +57,9 @@ type Task struct {
 type dataFile struct {
 	name    string
 	columns []string // of a table without a header
+	// only and except name files beside it, a title a line: of SQuAD's articles
+	// those, or all the others.
+	only, except string
 }
 
 // Names lists the tasks that models are finetuned on, SuperGLUE's eight.
@@ -73,18 +79,22 @@ func names(which func(*Task) bool) []string {
 	return names
 }
 
+// Generation lists the built-in tasks whose answers the model writes:
+// summaries, questions, missing words.
+func Generation() []string { return namesOf(generation) }
+
 // Get returns the task of that name in any case. An unknown name is a
 // configs.Error that offers the nearest one.
 func Get(name string) (*Task, error) {
 	if registryErr != nil {
 		return nil, registryErr
 	}
-	for _, task := range registry {
+	for _, task := range slices.Concat(registry, generation) {
 		if strings.EqualFold(task.Name, name) {
 			return task, nil
 		}
 	}
-	all := append(Names(), Diagnostics()...)
+	all := slices.Concat(Names(), Diagnostics(), Generation())
 	return nil, &configs.Error{
 		Msg:  fmt.Sprintf("there is no task %s; did you mean %s?", quote(name), configs.Nearest(name, all)),
 		Hint: "one of " + strings.Join(all, ", "),
@@ -137,5 +147,9 @@ func (t *Task) Splits() []string {
 	return splits
 }
 
-// Patterns is the number of patterns: ids run from 0 to Patterns()-1.
-func (t *Task) Patterns() int { return len(t.patterns) }
+// Patterns is the number of patterns, or of infilling's ratios: ids run from 0 to Patterns()-1.
+func (t *Task) Patterns() int { return max(len(t.patterns), len(t.ratios)) }
+
+// Writes tells whether the model writes the answers, which are compared with a
+// reference.
+func (t *Task) Writes() bool { return t.reader.writes }

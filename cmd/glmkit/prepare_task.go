@@ -32,7 +32,7 @@ func newPrepareTask(s streams) *cobra.Command {
 	opts := &prepareTaskOptions{}
 	cmd := &cobra.Command{
 		Use:   "task {TASK...|all|--task-file FILE} --data ROOT --tokenizer VOCAB --out DIR",
-		Short: "Encode SuperGLUE tasks, or your own: as cloze questions for GLM, as pairs for BERT",
+		Short: "Encode SuperGLUE tasks, others, or your own: as cloze questions for GLM, as pairs for BERT",
 		Long: `Read the official files ROOT/TASK/{train,val,test}.jsonl (FewGLUE's dev32.jsonl
 too; for one task also ROOT itself), encode them, and write DIR/TASK/SPLIT.arrow
 with DIR/TASK/manifest.json. DIR/TASK appears whole or not at all; where it is
@@ -48,10 +48,12 @@ patterns and metrics (docs/tasks.md; docs/tasks has GLUE's). --task-file names i
 
 Tasks: ` + strings.Join(tasks.Names(), ", ") + `, and the
 diagnostics ` + strings.Join(tasks.Diagnostics(), " and ") + `, one file ROOT/TASK/TASK.jsonl each, which models of RTE
-answer; all: those that ROOT has.`,
+answer; all: those that ROOT has. Tasks whose answers the model writes
+(docs/generation.md): ` + strings.Join(tasks.Generation(), ", ") + `.`,
 		Example: `  glmkit prepare task all --data SuperGLUE --tokenizer vocab.txt --out cloze
   glmkit prepare task CB RTE --data SuperGLUE --tokenizer vocab.txt --form classification --out pairs
   glmkit prepare task BoolQ --data SuperGLUE --tokenizer vocab.txt --pattern 0 --max-length 384 --out boolq0
+  glmkit prepare task SQuAD-QG --data SQuAD --tokenizer vocab.txt --out questions
   glmkit prepare task --task-file docs/tasks/SST-2.yaml --data GLUE --tokenizer vocab.txt --out cloze`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(opts.taskFiles) > 0 {
@@ -147,8 +149,15 @@ func newTaskEncoder(task *tasks.Task, form tasks.Form, pattern, maxLength int, c
 	}
 	if maxLength == 0 {
 		maxLength = recipe.SeqLength
+		if task.Writes() {
+			maxLength = min(maxLength, config.Model.MaxPositions)
+		}
 	}
-	return task.NewEncoder(form, pattern, maxLength, vocabulary)
+	encoder, err := task.NewEncoder(form, pattern, maxLength, vocabulary)
+	if err != nil {
+		return nil, err
+	}
+	return encoder, encoder.SetWriting(min(recipe.TargetLength, config.Model.MaxPositions), config.Objective.TaskMask)
 }
 
 // taskJobs finds the folders of the tasks that are asked for, each once.
@@ -216,9 +225,7 @@ func isFolder(path string) bool {
 // folderBytes is the size of a task's files.
 func folderBytes(job taskJob) (n int64) {
 	for _, split := range job.task.Splits() {
-		if info, err := os.Stat(filepath.Join(job.source, job.task.File(split))); err == nil {
-			n += info.Size()
-		}
+		n += job.task.SourceBytes(job.source, split)
 	}
 	return n
 }
