@@ -32,6 +32,9 @@ func Evaluate(ctx context.Context, run, splitFile, device string, threads int, p
 	if err != nil {
 		return nil, err
 	}
+	if split.Header.Scoring == tasks.Written {
+		return nil, &configs.Error{Field: "--task", Msg: "the answers of " + split.Header.Task + " are written, and eval only chooses among answers", Hint: "a task of SuperGLUE"}
+	}
 	data, err := hashFile(splitFile)
 	if err != nil {
 		return nil, err

@@ -115,9 +115,9 @@ func (e *exampleBatch) spread(s *torch.Scope, m *model, scores torch.Tensor, n, 
 }
 
 // exampleLoss is the summed loss of a batch of examples: cross-entropy over
-// the choices, or over the gold tokens in the generative form.
+// the choices, or over the gold tokens where the model writes them.
 func exampleLoss(s *torch.Scope, m *model, e *exampleBatch) torch.Tensor {
-	if e.scoring == tasks.Generative {
+	if e.scoring == tasks.Generative || e.scoring == tasks.Written {
 		// Per-token mean within the batch, times its examples: one long answer
 		// must not outweigh the others (GLM repository, WSC's LM loss).
 		return s.Scale(tokenLoss(s, m, e.batch), float64(e.examples)/float64(len(e.rows)))
