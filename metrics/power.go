@@ -18,15 +18,29 @@ func Power(difference, se, df, alpha float64) float64 {
 	if !(se > 0) || !(df > 0) {
 		return math.NaN()
 	}
-	critical := distuv.StudentsT{Sigma: 1, Nu: df}.Quantile(1 - alpha/2)
+	return powerOf(math.Abs(difference)/se, criticals(df, alpha))
+}
+
+// criticals are equally likely values that a difference must reach to be found,
+// in true standard errors: Student's quantile times the ratio of the estimated
+// standard error to the true one.
+func criticals(df, alpha float64) []float64 {
+	t := distuv.StudentsT{Sigma: 1, Nu: df}.Quantile(1 - alpha/2)
 	spread := distuv.ChiSquared{K: df}
-	shift, sum := math.Abs(difference)/se, 0.0
-	for i := range powerSteps {
-		// The estimated standard error is the true one times this.
-		s := math.Sqrt(spread.Quantile((float64(i)+0.5)/powerSteps) / df)
-		sum += distuv.UnitNormal.CDF(shift-critical*s) + distuv.UnitNormal.CDF(-shift-critical*s)
+	values := make([]float64, powerSteps)
+	for i := range values {
+		values[i] = t * math.Sqrt(spread.Quantile((float64(i)+0.5)/powerSteps)/df)
 	}
-	return sum / powerSteps
+	return values
+}
+
+// powerOf is the chance that a difference of so many standard errors is found.
+func powerOf(shift float64, criticals []float64) float64 {
+	sum := 0.0
+	for _, c := range criticals {
+		sum += distuv.UnitNormal.CDF(shift-c) + distuv.UnitNormal.CDF(-shift-c)
+	}
+	return sum / float64(len(criticals))
 }
 
 // MinimumDetectable is the least true difference that a two-sided t test at
@@ -40,18 +54,19 @@ func MinimumDetectable(se, df, alpha, power float64) float64 {
 	if !(se > 0) || !(df > 0) {
 		return math.NaN()
 	}
-	lo, hi := 0.0, se
-	for Power(hi, se, df, alpha) < power {
+	c := criticals(df, alpha)
+	lo, hi := 0.0, 1.0
+	for powerOf(hi, c) < power {
 		lo, hi = hi, 2*hi
 	}
-	for hi-lo > 1e-3*se {
-		if mid := (lo + hi) / 2; Power(mid, se, df, alpha) < power {
+	for hi-lo > 1e-3 {
+		if mid := (lo + hi) / 2; powerOf(mid, c) < power {
 			lo = mid
 		} else {
 			hi = mid
 		}
 	}
-	return (lo + hi) / 2
+	return se * (lo + hi) / 2
 }
 
 // Planned is the standard error, and its degrees of freedom, that the figure

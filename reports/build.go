@@ -2,8 +2,12 @@ package reports
 
 import (
 	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -20,18 +24,27 @@ type Options struct {
 	// Baseline names the model that the others are compared with, in any case.
 	// Empty or "bert" also finds the only model of architecture bert.
 	Baseline   string
-	Published  string  // base, large, all or none; empty: none
+	Published  string  // one of PublishedGroups; empty: none
 	Confidence float64 // of intervals, and of tests one less it; 0: 0.95
 	Resamples  int     // 0: metrics.DefaultResamples
 	Key        uint64  // of the bootstrap's draws
+	// Plan is a number of runs of each model that somebody thinks of: the table
+	// says which differences they would show. 0: none.
+	Plan int
+
+	pairs []pair // to compare, instead of every model with the baseline
 }
 
-// PublishedGroups lists the values of Options.Published.
-var PublishedGroups = []string{"base", "large", "all", "none"}
+// pair is two models to compare.
+type pair struct{ model, base string }
 
-// Build makes the table of results on SuperGLUE's eight tasks, all of one split.
-// Those on other tasks are told in the notes. Results that do not belong into one
-// row are a corpus.DataError, options that name nothing a configs.Error.
+// PublishedGroups lists the values of Options.Published.
+var PublishedGroups = append(slices.Clone(configs.BaselineGroups), "all", "none")
+
+// Build makes the table of results: SuperGLUE's eight tasks and their average,
+// then the diagnostics and a user's own tasks. All are of one split, but for the
+// diagnostics. Results that do not belong together are a corpus.DataError,
+// options that name nothing a configs.Error.
 func Build(results []*Result, o Options) (*Table, error) {
 	if o.Confidence == 0 {
 		o.Confidence = 0.95
@@ -42,54 +55,89 @@ func Build(results []*Result, o Options) (*Table, error) {
 	if len(results) == 0 {
 		return nil, errors.New("building a table: no results")
 	}
-	results, others := columned(results)
-	if len(results) == 0 {
-		return nil, &corpus.DataError{
-			Path: others[0].path,
-			Err:  fmt.Errorf("is of %s, and no result is of one of the table's tasks", others[0].Task),
-			Hint: "the table compares models on " + strings.Join(taskOrder(), ", ") + "; glmkit eval prints the metrics of other tasks",
-		}
+	if o.Plan < 0 || o.Plan == 1 {
+		return nil, &configs.Error{Field: "plan", Msg: fmt.Sprintf("%d runs cannot be planned", o.Plan), Hint: "2 or more runs of each model"}
 	}
-	b := &builder{options: o, cells: map[string]map[string]*runs{}, others: others}
+	b := &builder{options: o, cells: map[string]map[string]*runs{}, columns: map[string][]column{}}
 	// The order of seeds decides which of them a resample draws.
 	results = slices.SortedStableFunc(slices.Values(results), func(r, s *Result) int { return cmp.Compare(r.Seed, s.Seed) })
+	if err := b.findSplit(results); err != nil {
+		return nil, err
+	}
 	for _, r := range results {
-		if first := results[0]; r.Split != first.Split {
-			return nil, &corpus.DataError{
-				Path: r.path,
-				Err:  fmt.Errorf("is of split %s, but %s is of %s", r.Split, first.path, first.Split),
-				Hint: "report the splits apart",
-			}
-		}
 		if err := b.add(r); err != nil {
 			return nil, err
 		}
 	}
-	b.table.Split = results[0].Split
 	b.table.Confidence = o.Confidence
+	b.table.Made = made(results, o)
 	if err := b.arrange(); err != nil {
 		return nil, err
 	}
 	b.measure()
 	b.compare()
+	b.findBest()
 	b.conclude()
 	b.warn()
 	b.explain()
 	if err := b.publish(); err != nil {
 		return nil, err
 	}
+	b.explainMade()
 	return &b.table, nil
+}
+
+// findSplit makes sure that the results are of one split. A diagnostic has a
+// split of its own, the same for all models.
+func (b *builder) findSplit(results []*Result) error {
+	first := map[string]*Result{} // by diagnostic; "" for all other tasks
+	for _, r := range results {
+		of := ""
+		if slices.Contains(tasks.Diagnostics(), r.Task) {
+			of = r.Task
+		}
+		if first[of] == nil {
+			first[of] = r
+		}
+		if other := first[of]; r.Split != other.Split {
+			return &corpus.DataError{
+				Path: r.path,
+				Err:  fmt.Errorf("is of split %s, but %s is of %s", r.Split, other.path, other.Split),
+				Hint: "report the splits apart",
+			}
+		}
+	}
+	b.table.Split = results[0].Split
+	if main := first[""]; main != nil {
+		b.table.Split = main.Split
+	}
+	return nil
+}
+
+// made identifies results by what they say: the same ones in another folder are
+// the same.
+func made(results []*Result, o Options) Made {
+	var lines []string
+	for _, r := range results {
+		lines = append(lines, fmt.Sprintf("%s %s %q %d %s\n", r.Task, r.Split, r.Model.Name, r.Seed, r.Predictions.SHA256))
+	}
+	slices.Sort(lines)
+	hash := sha256.New()
+	for _, line := range lines {
+		io.WriteString(hash, line)
+	}
+	return Made{Baseline: cmp.Or(o.Baseline, "bert"), Published: cmp.Or(o.Published, "none"), Plan: o.Plan, Results: len(results), SHA256: hex.EncodeToString(hash.Sum(nil))}
 }
 
 // builder holds what the parts of a table are computed from.
 type builder struct {
 	options Options
-	others  []*Result // on tasks without a column
 	table   Table
 	cells   map[string]map[string]*runs // by model, by task
+	columns map[string][]column         // by task
 	models  []string                    // the baseline first
-	tasks   []string                    // measured for any model, in the paper's order
-	common  []string                    // measured for every model
+	tasks   []string                    // measured for any model, in the order of the columns
+	common  []string                    // of the paper's, measured for every model
 }
 
 // runs are one model's results on one task: the same examples, other seeds.
@@ -98,18 +146,6 @@ type runs struct {
 	preds   [][]tasks.Prediction // of each result, in one order
 	group   grouping
 	chance  []float64 // of each metric of the task
-}
-
-// columned parts the results on tasks of the table from the others.
-func columned(all []*Result) (results, others []*Result) {
-	for _, r := range all {
-		if slices.Contains(taskOrder(), r.Task) {
-			results = append(results, r)
-		} else {
-			others = append(others, r)
-		}
-	}
-	return results, others
 }
 
 // add puts r and its predictions in their place.
@@ -176,39 +212,78 @@ func (b *builder) arrange() error {
 	}
 	b.table.Baseline = baseline
 
-	for _, task := range taskOrder() {
-		have := 0
-		for _, model := range b.models {
-			if b.cells[model][task] != nil {
-				have++
-			}
+	b.pairs()
+	b.arrangeTasks()
+	return nil
+}
+
+// pairs finds what is compared with what: everything with the baseline.
+func (b *builder) pairs() {
+	if b.options.pairs != nil || b.table.Baseline == "" {
+		return
+	}
+	for _, model := range b.models[1:] {
+		b.options.pairs = append(b.options.pairs, pair{model, b.table.Baseline})
+	}
+}
+
+// arrangeTasks orders the columns: the paper's tasks, their average, the
+// diagnostics, a user's tasks by name.
+func (b *builder) arrangeTasks() {
+	measured := map[string][]*runs{}
+	for _, model := range b.models {
+		for task, c := range b.cells[model] {
+			measured[task] = append(measured[task], c)
 		}
-		if have == 0 {
+	}
+	order := knownTasks()
+	for _, task := range slices.Sorted(maps.Keys(measured)) {
+		if !slices.Contains(order, task) {
+			order = append(order, task)
+		}
+	}
+	for i, task := range order {
+		if i == len(paperTasks()) {
+			b.addAverage()
+		}
+		of := measured[task]
+		if len(of) == 0 {
 			continue
 		}
 		b.tasks = append(b.tasks, task)
-		if have == len(b.models) {
+		if i < len(paperTasks()) && len(of) == len(b.models) {
 			b.common = append(b.common, task)
 		}
-		for _, c := range metricsOf(task) {
-			b.table.Columns = append(b.table.Columns, Column{task, c.metric})
+		b.columns[task] = metricsOf(task)
+		if b.columns[task] == nil {
+			b.columns[task] = columnsFor(task, of)
+		}
+		split := of[0].results[0].Split
+		if split == b.table.Split {
+			split = ""
+		}
+		for _, c := range b.columns[task] {
+			b.table.Columns = append(b.table.Columns, Column{Task: task, Metric: c.metric, Split: split, Alone: len(b.columns[task]) == 1})
 		}
 	}
-	if b.averaged() {
-		name := "Avg"
-		if !b.complete() {
-			name = fmt.Sprintf("Avg of %d", len(b.common))
-		}
-		b.table.Columns = append(b.table.Columns, Column{Task: name})
+}
+
+func (b *builder) addAverage() {
+	if !b.averaged() {
+		return
 	}
-	return nil
+	name := "Avg"
+	if !b.complete() {
+		name = fmt.Sprintf("Avg of %d", len(b.common))
+	}
+	b.table.Columns = append(b.table.Columns, Column{Task: name})
 }
 
 // averaged tells whether the table has an average: over one task it is none.
 func (b *builder) averaged() bool { return len(b.common) > 1 }
 
 // complete tells whether the average is the paper's, over all tasks.
-func (b *builder) complete() bool { return len(b.common) == len(taskOrder()) }
+func (b *builder) complete() bool { return len(b.common) == len(paperTasks()) }
 
 // findBaseline is the model that the others are compared with; empty where
 // none was asked for by name and there is no BERT.
@@ -247,11 +322,16 @@ func (b *builder) findBaseline() (string, error) {
 
 // resampling is how the units of a task are drawn: each task on its own, all
 // metrics and models of one task alike.
-func (b *builder) resampling(task string, c *runs) metrics.Resampling {
+func (b *builder) resampling(c *runs, of column) metrics.Resampling {
+	key := slices.Index(knownTasks(), of.task)
+	if key < 0 {
+		key = len(knownTasks()) + slices.Index(b.tasks, of.task)
+	}
 	return metrics.Resampling{
 		Units:     c.group.units,
 		Resamples: b.options.Resamples,
-		Key:       b.options.Key + uint64(slices.Index(taskOrder(), task)) + 1,
+		Key:       b.options.Key + uint64(key) + 1,
+		Lowest:    of.lowest,
 	}
 }
 
@@ -289,8 +369,12 @@ func (b *builder) measure() {
 			case guessed != nil && sameExamples(guessed.preds[0], c.preds[0]):
 				c.chance = guessed.chance
 			default:
-				for _, column := range metricsOf(task) {
-					c.chance = append(c.chance, chance(column, c.preds[0], c.group, b.options.Key))
+				for _, column := range b.columns[task] {
+					value := math.NaN()
+					if column.sums != nil {
+						value = chance(column, c.preds[0], c.group, b.options.Key)
+					}
+					c.chance = append(c.chance, value)
 				}
 				guessed = c
 			}
@@ -305,20 +389,21 @@ func (b *builder) measure() {
 // chanceRow is chance on the examples of the first model that has them.
 func (b *builder) chanceRow() Row {
 	row := Row{Name: "chance"}
-	for _, task := range b.tasks {
-		for _, model := range b.models {
-			if c := b.cells[model][task]; c != nil {
-				for _, value := range c.chance {
-					row.Cells = append(row.Cells, &Cell{Value: value})
-				}
-				break
-			}
+	for _, column := range b.table.Columns {
+		var cell *Cell
+		if column.average() {
+			cell = &Cell{Value: b.averageChance(b.models[0])}
+		} else if value := b.any(column.Task).chance[b.metric(column)]; !math.IsNaN(value) {
+			cell = &Cell{Value: value}
 		}
-	}
-	if b.averaged() {
-		row.Cells = append(row.Cells, &Cell{Value: b.averageChance(b.models[0])})
+		row.Cells = append(row.Cells, cell)
 	}
 	return row
+}
+
+// metric is the index of a table's column among those of its task.
+func (b *builder) metric(c Column) int {
+	return slices.IndexFunc(b.columns[c.Task], func(of column) bool { return of.metric == c.Metric })
 }
 
 // averageChance is the average of chance over the tasks that all models have.
@@ -340,29 +425,43 @@ func mean(values []float64) float64 {
 
 func (b *builder) modelRow(model string) Row {
 	row := Row{Name: model, Model: model}
-	var headlines []*metrics.Distribution
-	for _, task := range b.tasks {
-		c := b.cells[model][task]
-		for i, column := range metricsOf(task) {
-			if c == nil {
-				row.Cells = append(row.Cells, nil)
-				continue
-			}
-			cell := b.newCell(b.resampling(task, c).Bootstrap(c.bootstrapped(column)))
-			cell.Seeds, cell.Examples, cell.Units = len(c.results), len(c.preds[0]), c.group.units
-			cell.Against = against(cell.Interval, c.chance[i])
-			row.Cells = append(row.Cells, cell)
+	for _, column := range b.table.Columns {
+		var cell *Cell
+		if column.average() {
+			cell = b.averageCell(model)
+		} else if c := b.cells[model][column.Task]; c != nil {
+			cell = b.measuredCell(c, b.metric(column))
 		}
-		if slices.Contains(b.common, task) {
-			headlines = append(headlines, b.resampling(task, c).Bootstrap(c.bootstrapped(metricsOf(task)...)))
-		}
-	}
-	if b.averaged() {
-		cell := b.newCell(metrics.Mean(headlines))
-		cell.Against = against(cell.Interval, b.averageChance(model))
 		row.Cells = append(row.Cells, cell)
 	}
 	return row
+}
+
+// measuredCell is the mean over runs of metric i of their task.
+func (b *builder) measuredCell(c *runs, i int) *Cell {
+	of := b.columns[c.results[0].Task][i]
+	cell := &Cell{}
+	if of.sums != nil {
+		cell = b.newCell(b.resampling(c, of).Bootstrap(c.bootstrapped(of)))
+		cell.Against = against(cell.Interval, c.chance[i])
+	} else {
+		for _, r := range c.results {
+			cell.Value += r.Metrics[i].Value / float64(len(c.results))
+		}
+	}
+	cell.Seeds, cell.Examples, cell.Units = len(c.results), len(c.preds[0]), c.group.units
+	return cell
+}
+
+func (b *builder) averageCell(model string) *Cell {
+	var headlines []*metrics.Distribution
+	for _, task := range b.common {
+		c, of := b.cells[model][task], b.columns[task]
+		headlines = append(headlines, b.resampling(c, of[0]).Bootstrap(c.bootstrapped(of...)))
+	}
+	cell := b.newCell(metrics.Mean(headlines))
+	cell.Against = against(cell.Interval, b.averageChance(model))
+	return cell
 }
 
 func (b *builder) newCell(d *metrics.Distribution) *Cell {

@@ -45,7 +45,8 @@ func cell(t *testing.T, table *Table, rows []Row, model, column string) *Cell {
 // what the tasks' own scoring gives.
 func TestColumnsEqualTheTasksScores(t *testing.T) {
 	e := twoModels()
-	for _, task := range taskOrder() {
+	for _, task := range knownTasks() {
+		e.skill = func(string, string) float64 { return .7 }
 		known, err := tasks.Get(task)
 		if err != nil {
 			t.Fatal(err)
@@ -67,8 +68,11 @@ func TestColumnsEqualTheTasksScores(t *testing.T) {
 			}
 		}
 	}
-	if got := taskOrder(); len(got) != len(tasks.Names()) {
-		t.Errorf("columns of %q, want all of %q", got, tasks.Names())
+	if got, want := slices.Sorted(slices.Values(knownTasks())), slices.Sorted(slices.Values(append(tasks.Names(), tasks.Diagnostics()...))); !slices.Equal(got, want) {
+		t.Errorf("columns of %q, want all of %q", got, want)
+	}
+	if got := paperTasks(); len(got) != 8 || got[0] != "ReCoRD" || got[7] != "MultiRC" {
+		t.Errorf("the paper's columns are %q", got)
 	}
 }
 
@@ -423,7 +427,7 @@ func TestBaseline(t *testing.T) {
 
 func TestPublishedRows(t *testing.T) {
 	results := usual(t)
-	for group, want := range map[string]int{"none": 0, "base": 3, "large": 11, "all": 14} {
+	for group, want := range map[string]int{"none": 0, "base": 3, "large": 11, "10b": 2, "ablation": 4, "all": 20} {
 		table, err := Build(results, Options{Resamples: 20, Published: group})
 		if err != nil {
 			t.Fatal(err)
@@ -433,7 +437,7 @@ func TestPublishedRows(t *testing.T) {
 		}
 		for _, row := range table.Published {
 			for i, c := range row.Cells {
-				if c == nil || c.Source == nil || c.Source.Paper == "" || c.Source.Table == "" {
+				if whole := group == "base" || group == "large"; c == nil && whole || c != nil && (c.Source == nil || c.Source.Paper == "" || c.Source.Table == "" || c.Source.Tag == "") {
 					t.Errorf("%s %s has no source", row.Name, table.Columns[i])
 				}
 			}
@@ -468,18 +472,162 @@ func TestCount(t *testing.T) {
 	}
 }
 
-// A result on another task has no column: its figures stand in the notes.
+// Diagnostics and a user's tasks have columns behind the average, which stays
+// the paper's.
 func TestOtherTasks(t *testing.T) {
-	results := usual(t)
-	other := *results[0]
-	other.Task, other.Split, other.Metrics = "AX-b", "test", []tasks.Metric{{Name: "matthews", Value: -12.5}}
-	table := build(t, append(slices.Clone(results), &other), quick)
-	if want := "on AX-b (test, "; !slices.ContainsFunc(table.Notes, func(note string) bool {
-		return strings.Contains(note, want) && strings.Contains(note, "matthews -12.5")
-	}) {
+	e := twoModels()
+	e.tasks = []string{"CB", "RTE", "AX-b", "AX-g", "Reviews"}
+	e.skill = func(model, _ string) float64 { return map[string]float64{"BERT": .6, "GLM": .9}[model] }
+	results := e.write(t)
+	table := build(t, results, quick)
+	var heads []string
+	for _, c := range table.Columns {
+		heads = append(heads, c.String())
+	}
+	if got, want := strings.Join(heads, ", "), "RTE, CB F1, CB Acc, Avg of 2, AX-b MCC, AX-g Parity, AX-g Acc, Reviews Acc, Reviews F1"; got != want {
+		t.Errorf("columns %s, want %s", got, want)
+	}
+	if split := table.Columns[4].Split; split != "test" || table.Split != "val" {
+		t.Errorf("AX-b is of split %q in a table of %s", split, table.Split)
+	}
+	preds := map[string][]int{}
+	var gold []int
+	for _, p := range e.answered("GLM", "AX-b", 2) {
+		gold, preds["AX-b"] = append(gold, p.Label), append(preds["AX-b"], p.Predicted)
+	}
+	for column, want := range map[string]float64{"AX-b MCC": metrics.Matthews(preds["AX-b"], gold)} {
+		only := build(t, slices.DeleteFunc(slices.Clone(results), func(r *Result) bool { return r.Seed != 2 }), quick)
+		if got := cell(t, only, only.Measured, "GLM", column); math.Abs(got.Value-want) > 1e-9 || got.Interval == nil || !got.Interval.Contains(want) {
+			t.Errorf("%s: %+v, want %v", column, got, want)
+		}
+	}
+	if c := cell(t, table, table.Measured, "GLM", "AX-b MCC"); c.Against != Above {
+		t.Errorf("AX-b: %+v, want above chance", c)
+	}
+	if c := cell(t, table, []Row{{Model: "", Cells: table.Chance.Cells}}, "", "AX-g Parity"); c != nil {
+		t.Errorf("chance of parity: %+v, want none", c)
+	}
+	if c := cell(t, table, table.Measured, "GLM", "AX-g Acc"); c.Units != 40 || c.Examples != 80 {
+		t.Errorf("AX-g: %d units of %d examples, want 40 pairs", c.Units, c.Examples)
+	}
+	if c := cell(t, table, table.Differences, "GLM", "Reviews F1"); c == nil || c.Test == nil || !c.Test.Significant {
+		t.Errorf("Reviews: %+v, want a significant difference", c)
+	}
+
+	// A figure that the predictions do not give has a value, and no more.
+	odd := *results[0]
+	for _, r := range results {
+		if r.Task == "Reviews" {
+			odd = *r
+		}
+	}
+	odd.Metrics = []tasks.Metric{{Name: "accuracy", Value: 12.5}, {Name: "rouge", Value: 30}}
+	table = build(t, []*Result{&odd}, quick)
+	for _, column := range []string{"Reviews accuracy", "Reviews rouge"} {
+		if c := cell(t, table, table.Measured, odd.Model.Name, column); c == nil || c.Interval != nil || c.Against != "" {
+			t.Errorf("%s: %+v, want a value alone", column, c)
+		}
+	}
+	if !hasNote(table, "No interval and no test for Reviews rouge") {
 		t.Errorf("notes %q", table.Notes)
 	}
-	if _, err := Build([]*Result{&other}, Options{}); err == nil || !strings.Contains(err.Error(), "AX-b") {
-		t.Errorf("a table of nothing but other tasks: %v", err)
+}
+
+// Bold is the model that is ahead of every other, and only that.
+func TestBest(t *testing.T) {
+	e := twoModels()
+	third := glmTiny
+	third.Name = "GLM-long"
+	e.models, e.tasks = []Model{bertTiny, glmTiny, third}, []string{"BoolQ", "RTE", "WiC"}
+	e.size = map[string]int{"BoolQ": 500, "RTE": 500, "WiC": 500}
+	skills := map[string]map[string]float64{
+		"BoolQ": {"BERT": .55, "GLM": .7, "GLM-long": .95}, // one ahead of all
+		"RTE":   {"BERT": .55, "GLM": .9, "GLM-long": .9},  // two ahead of the baseline
+		"WiC":   {"BERT": .95, "GLM": .6, "GLM-long": .6},  // the baseline ahead
+	}
+	e.skill = func(model, task string) float64 { return skills[task][model] }
+	table := build(t, e.write(t), quick)
+	for column, want := range map[string]string{"BoolQ": "GLM-long", "RTE": "", "WiC": "BERT"} {
+		got := ""
+		for _, m := range e.models {
+			if cell(t, table, table.Measured, m.Name, column).Best {
+				got += m.Name
+			}
+		}
+		if got != want {
+			t.Errorf("%s: best is %q, want %q", column, got, want)
+		}
+	}
+	if alone := build(t, slices.DeleteFunc(e.write(t), func(r *Result) bool { return r.Model.Name != "GLM" }), quick); alone.Measured[0].Cells[0].Best {
+		t.Error("a model alone is the best")
+	}
+}
+
+// A cell without a value says in a note which run is missing.
+func TestNotesOfCells(t *testing.T) {
+	results := slices.DeleteFunc(usual(t), func(r *Result) bool {
+		return r.Task == "WSC" && r.Model.Name == "GLM" || r.Task == "CB" && r.Model.Name == "GLM" && r.Seed > 1
+	})
+	table := build(t, results, quick)
+	about := func(rows []Row, model, column string) (notes []string) {
+		for _, row := range rows {
+			for i, c := range table.Columns {
+				if row.Model == model && c.String() == column {
+					for _, note := range row.Notes[i] {
+						notes = append(notes, table.Notes[note])
+					}
+				}
+			}
+		}
+		return notes
+	}
+	for _, test := range []struct {
+		rows         []Row
+		column, want string
+	}{{table.Measured, "WSC", "No run of GLM on WSC."}, {table.Differences, "WSC", "No run of GLM on WSC."}, {table.Measured, "CB F1", "One run only: GLM on CB."}} {
+		if got := about(test.rows, "GLM", test.column); len(got) != 1 || !strings.Contains(got[0], test.want) {
+			t.Errorf("%s: notes %q, want %q", test.column, got, test.want)
+		}
+	}
+	if !hasNote(table, "GLM on CB lacks 2, 3") {
+		t.Errorf("notes %q do not name the missing seeds", table.Notes)
+	}
+	var text strings.Builder
+	if err := table.Terminal(&text, 0, false); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(text.String(), "–¹") || !strings.Contains(text.String(), "- ¹ No run of GLM on WSC.") {
+		t.Errorf("no footnote in\n%s", text.String())
+	}
+}
+
+func TestPlan(t *testing.T) {
+	table := build(t, usual(t), Options{Resamples: 200, Plan: 10})
+	for i, c := range table.Differences[0].Cells {
+		if !(c.Test.Detectable > c.Test.Planned && c.Test.Planned > c.Test.AtBest && c.Test.AtBest > 0) {
+			t.Errorf("%s: least differences %v, with 10 runs %v, with any number %v", table.Columns[i], c.Test.Detectable, c.Test.Planned, c.Test.AtBest)
+		}
+	}
+	if !hasNote(table, "With 10 runs of each model: ReCoRD F1") {
+		t.Errorf("method %q", table.Method)
+	}
+	var usage *configs.Error
+	if _, err := Build(usual(t), Options{Plan: 1}); !errors.As(err, &usage) {
+		t.Errorf("one run planned: got %v, want a configs.Error", err)
+	}
+}
+
+func TestPublishedTables(t *testing.T) {
+	tables, err := PublishedTables()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, table := range tables {
+		for _, row := range table.Published {
+			if len(row.Cells) != len(table.Columns) {
+				t.Errorf("%s: %s has %d cells in %d columns", table.Title, row.Name, len(row.Cells), len(table.Columns))
+			}
+		}
+		golden(t, "published-"+strings.ToLower(strings.Fields(table.Title)[0])+".md", table.MarkdownPublished)
 	}
 }

@@ -1,6 +1,7 @@
 package reports
 
 import (
+	"math"
 	"math/rand/v2"
 
 	"github.com/glmkit/glmkit/metrics"
@@ -11,18 +12,35 @@ import (
 // then steady to a quarter of a point.
 const guesses = 400
 
+// chanceKind says what answers that ignore the question are.
+type chanceKind int
+
+const (
+	guessing    chanceKind = iota // always one label, or labels at random
+	majority                      // always one label: nothing beats it in an accuracy
+	ownChoices                    // each example has candidates of its own: one at random
+	nothing                       // a correlation: answers without a question have none
+	meaningless                   // not a figure that is better when higher
+)
+
 // chance is what answers that ignore the question reach in a column, from the
 // gold labels of the examples that the models answered. Where each example has
 // its own candidates it is the expectation of one at random. Where all have
 // the same labels it is the best of: always one label; a label at random; a
 // label at random at the rate of the gold labels. Accuracy is always highest
-// for the majority label, but guessing beats it in a macro F1.
+// for the majority label, but guessing beats it in a macro F1. NaN where it
+// means nothing.
 func chance(c column, preds []tasks.Prediction, g grouping, key uint64) float64 {
 	all := make([]int, g.units)
 	for i := range all {
 		all[i] = i
 	}
-	if c.ownChoices {
+	switch c.chance {
+	case meaningless:
+		return math.NaN()
+	case nothing:
+		return 0
+	case ownChoices:
 		return uniformChoice(c, preds, g, all)
 	}
 	predicted := make([]int, len(preds))
@@ -36,7 +54,7 @@ func chance(c column, preds []tasks.Prediction, g grouping, key uint64) float64 
 	for label := range len(preds[0].Choices) {
 		best = max(best, score(func(int) int { return label }))
 	}
-	if c.metric == accuracyName {
+	if c.chance == majority {
 		return best
 	}
 	rng := rand.New(rand.NewPCG(key, 0))

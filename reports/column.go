@@ -1,6 +1,7 @@
 package reports
 
 import (
+	"math"
 	"slices"
 
 	"github.com/glmkit/glmkit/metrics"
@@ -9,15 +10,14 @@ import (
 
 const accuracyName = "Acc"
 
-// column is a metric that can be resampled.
+// column is a metric of a task.
 type column struct {
 	task, metric string
 	// sums prepares a run whose answer to example i is predicted[i], an index
-	// into its choices.
-	sums func(preds []tasks.Prediction, predicted []int, g grouping) *metrics.Sums
-	// ownChoices is true where each example brings its own, so that guessing
-	// one label all the time means nothing.
-	ownChoices bool
+	// into its choices; nil where the metric cannot be resampled.
+	sums   func(preds []tasks.Prediction, predicted []int, g grouping) *metrics.Sums
+	chance chanceKind
+	lowest float64 // of its scale
 }
 
 // grouping says which examples depend on each other: they are one unit of
@@ -38,6 +38,9 @@ func groupExamples(task string, preds []tasks.Prediction) grouping {
 	index := map[string]int{}
 	for i, p := range preds {
 		key := p.Passage
+		if key == "" {
+			key = p.ID
+		}
 		if slices.Contains(byQuestion, task) {
 			key = p.Question
 		}
@@ -52,25 +55,44 @@ func groupExamples(task string, preds []tasks.Prediction) grouping {
 	return g
 }
 
-// columns is every metric column in the order of the paper's SuperGLUE table.
-// tasks.Task.Score computes the same figures of a whole file; these add up over
-// units, which makes thousands of resamples cheap.
+// columns is every metric column of the paper's SuperGLUE table in its order,
+// and then those of the diagnostics. tasks.Task.Score computes the same figures
+// of a whole file; these add up over units, which makes thousands of resamples
+// cheap.
 var columns = []column{
-	{"ReCoRD", "F1", answerSums(metrics.TokenF1), true},
-	{"ReCoRD", accuracyName, answerSums(metrics.ExactMatch), true},
-	{"COPA", accuracyName, accuracySums, true},
-	{"WSC", accuracyName, accuracySums, false},
-	{"RTE", accuracyName, accuracySums, false},
-	{"BoolQ", accuracyName, accuracySums, false},
-	{"WiC", accuracyName, accuracySums, false},
-	{"CB", "F1", classSums(metrics.MacroF1Sums), false},
-	{"CB", accuracyName, accuracySums, false},
-	{"MultiRC", "F1a", labelSums(metrics.BinaryF1Sums), false},
-	{"MultiRC", "EM", exactMatchSums, false},
+	{"ReCoRD", "F1", answerSums(metrics.TokenF1), ownChoices, 0},
+	{"ReCoRD", accuracyName, answerSums(metrics.ExactMatch), ownChoices, 0},
+	{"COPA", accuracyName, accuracySums, ownChoices, 0},
+	{"WSC", accuracyName, accuracySums, majority, 0},
+	{"RTE", accuracyName, accuracySums, majority, 0},
+	{"BoolQ", accuracyName, accuracySums, majority, 0},
+	{"WiC", accuracyName, accuracySums, majority, 0},
+	{"CB", "F1", classSums(metrics.MacroF1Sums), guessing, 0},
+	{"CB", accuracyName, accuracySums, majority, 0},
+	{"MultiRC", "F1a", labelSums(metrics.BinaryF1Sums), guessing, 0},
+	{"MultiRC", "EM", exactMatchSums, guessing, 0},
+	{"AX-b", "MCC", classSums(metrics.MatthewsSums), nothing, -100},
+	{"AX-g", "Parity", paritySums, meaningless, 0},
+	{"AX-g", accuracyName, accuracySums, majority, 0},
 }
 
-// taskOrder lists the tasks of columns, each once.
-func taskOrder() []string {
+// figures are the columns that a metric of a user's task may be, by the name in
+// its results: one name can stand for different figures, of which the one that
+// gives the values written is taken.
+var figures = map[string][]column{
+	"accuracy": {{"", accuracyName, accuracySums, majority, 0}},
+	"f1":       {{"", "F1", classSums(metrics.MacroF1Sums), guessing, 0}, {"", "F1", labelSums(metrics.BinaryF1Sums), guessing, 0}, {"", "F1", answerSums(metrics.TokenF1), ownChoices, 0}},
+	"f1a":      {{"", "F1a", labelSums(metrics.BinaryF1Sums), guessing, 0}},
+	"em":       {{"", "EM", exactMatchSums, guessing, 0}, {"", "EM", answerSums(metrics.ExactMatch), ownChoices, 0}},
+	"matthews": {{"", "MCC", classSums(metrics.MatthewsSums), nothing, -100}},
+	"parity":   {{"", "Parity", paritySums, meaningless, 0}},
+}
+
+// paperTasks lists the tasks of the paper's table in its order.
+func paperTasks() []string { return knownTasks()[:len(tasks.Names())] }
+
+// knownTasks lists the tasks of columns, each once.
+func knownTasks() []string {
 	var names []string
 	for _, c := range columns {
 		if len(names) == 0 || names[len(names)-1] != c.task {
@@ -80,7 +102,7 @@ func taskOrder() []string {
 	return names
 }
 
-// metricsOf lists the columns of a task.
+// metricsOf lists the columns of a known task.
 func metricsOf(task string) []column {
 	var of []column
 	for _, c := range columns {
@@ -89,6 +111,65 @@ func metricsOf(task string) []column {
 		}
 	}
 	return of
+}
+
+// over is the figure over all examples of a run.
+func (c column) over(preds []tasks.Prediction, g grouping) float64 {
+	all := make([]int, g.units)
+	for i := range all {
+		all[i] = i
+	}
+	return c.sums(preds, predictedOf(preds), g).Over(all)
+}
+
+// columnsFor finds the columns of a user's task among figures: those that give
+// what all results of the task say. A metric that none gives has no sums.
+func columnsFor(task string, of []*runs) []column {
+	var found []column
+	for i, m := range of[0].results[0].Metrics {
+		fits := column{task: task, metric: m.Name}
+		for _, c := range figures[m.Name] {
+			if gives(c, i, m.Name, of) {
+				fits = c
+				fits.task = task
+				if c.chance == majority && choicesDiffer(of[0].preds[0]) {
+					fits.chance = ownChoices
+				}
+				break
+			}
+		}
+		found = append(found, fits)
+	}
+	return found
+}
+
+// gives tells whether c gives metric i of every result.
+func gives(c column, i int, name string, of []*runs) bool {
+	for _, runs := range of {
+		for seed, preds := range runs.preds {
+			written := runs.results[seed].Metrics
+			if i >= len(written) || written[i].Name != name || !c.computable(preds) || math.Abs(c.over(preds, runs.group)-written[i].Value) > 1e-6 {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// choicesDiffer tells whether examples bring their own candidates.
+func choicesDiffer(preds []tasks.Prediction) bool {
+	return slices.ContainsFunc(preds, func(p tasks.Prediction) bool { return !slices.Equal(p.Choices, preds[0].Choices) })
+}
+
+// computable tells whether the examples have what the figure needs: answers in
+// words, or a label among the choices.
+func (c column) computable(preds []tasks.Prediction) bool {
+	return !slices.ContainsFunc(preds, func(p tasks.Prediction) bool {
+		if c.chance == ownChoices {
+			return len(p.Gold) == 0
+		}
+		return p.Label < 0 || p.Label >= len(p.Choices)
+	})
 }
 
 func accuracySums(preds []tasks.Prediction, predicted []int, g grouping) *metrics.Sums {
@@ -134,6 +215,14 @@ func exactMatchSums(preds []tasks.Prediction, predicted []int, g grouping) *metr
 		questions[i] = p.Question
 	}
 	return metrics.GroupedExactMatchSums(predicted, goldOf(preds), questions, g.unit, g.units)
+}
+
+func paritySums(preds []tasks.Prediction, predicted []int, g grouping) *metrics.Sums {
+	pairs := make([]string, len(preds))
+	for i, p := range preds {
+		pairs[i] = p.Question
+	}
+	return metrics.GenderParitySums(predicted, pairs, g.unit, g.units)
 }
 
 func goldOf(preds []tasks.Prediction) []int {

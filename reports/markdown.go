@@ -13,7 +13,7 @@ import (
 // Markdown writes the table in GitHub's Markdown.
 func (t *Table) Markdown(w io.Writer) error {
 	out := bufio.NewWriter(w)
-	fmt.Fprintf(out, "**Measured** on the %s split (%s)\n\n", t.Split, t.legend())
+	fmt.Fprintf(out, "**Measured** on the %s split (%s)\n\n", t.Split, t.legend("**bold**"))
 	if err := t.markdownTable(out, append(append([]Row{t.Chance}, t.Measured...), t.Differences...)); err != nil {
 		return err
 	}
@@ -24,7 +24,7 @@ func (t *Table) Markdown(w io.Writer) error {
 			return err
 		}
 	}
-	bullets(out, "Warnings:", t.Notes)
+	bullets(out, "Warnings:", t.notes())
 	bullets(out, "Method:", t.Method)
 	return out.Flush()
 }
@@ -42,7 +42,7 @@ func (t *Table) markdownTable(w io.Writer, rows []Row) error {
 	for _, row := range rows {
 		line := []string{escapeMarkdown.Replace(row.Name)}
 		for _, c := range columns {
-			values, reaches := join(row.Cells[c.from:c.to], noPad)
+			values, reaches := t.join(row, c, style{dress: strong})
 			line = append(line, strings.TrimSpace(values+" "+reaches))
 		}
 		if err := table.Append(line); err != nil {
@@ -53,6 +53,18 @@ func (t *Table) markdownTable(w io.Writer, rows []Row) error {
 		return fmt.Errorf("writing the table: %w", err)
 	}
 	return nil
+}
+
+// strong makes the best value bold, its mark not.
+func strong(c *Cell, text string) string {
+	if c == nil || !c.Best {
+		return text
+	}
+	value := strings.TrimSuffix(text, markAbove)
+	if value == text {
+		return "**" + value + "**"
+	}
+	return "**" + value + `**\` + markAbove
 }
 
 // escapeMarkdown keeps a model's name from being read as markup.

@@ -2,8 +2,10 @@ package reports
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/glmkit/glmkit/metrics"
@@ -18,8 +20,28 @@ const (
 	unequal = 1.05
 )
 
-func (b *builder) note(format string, args ...any) {
+// note adds a warning and returns its index.
+func (b *builder) note(format string, args ...any) int {
 	b.table.Notes = append(b.table.Notes, fmt.Sprintf(format, args...))
+	return len(b.table.Notes) - 1
+}
+
+// mark ties a note to the cells of a model's row in the columns of a task.
+func (b *builder) mark(rows []Row, model, task string, note int) {
+	for i := range rows {
+		if rows[i].Model != model && rows[i].Base != model {
+			continue
+		}
+		for column, c := range b.table.Columns {
+			if c.Task != task || slices.Contains(rows[i].Notes[column], note) {
+				continue
+			}
+			if rows[i].Notes == nil {
+				rows[i].Notes = map[int][]int{}
+			}
+			rows[i].Notes[column] = append(rows[i].Notes[column], note)
+		}
+	}
 }
 
 func (b *builder) method(format string, args ...any) {
@@ -45,7 +67,7 @@ func (b *builder) conclude() {
 		var ahead, behind, neither []string
 		for i, cell := range row.Cells {
 			switch {
-			case cell == nil || cell.Test == nil:
+			case cell == nil || cell.Test == nil || b.meaningless(i):
 			case !cell.Test.Significant:
 				neither = append(neither, b.table.Columns[i].String())
 			case cell.Value > 0:
@@ -54,9 +76,9 @@ func (b *builder) conclude() {
 				behind = append(behind, b.table.Columns[i].String())
 			}
 		}
-		b.conclusion(ahead, "%s is ahead of %s on", row.Model, b.table.Baseline)
-		b.conclusion(behind, "%s is ahead of %s on", b.table.Baseline, row.Model)
-		b.conclusion(neither, "No difference shown between %s and %s on", row.Model, b.table.Baseline)
+		b.conclusion(ahead, "%s is ahead of %s on", row.Model, row.Base)
+		b.conclusion(behind, "%s is ahead of %s on", row.Base, row.Model)
+		b.conclusion(neither, "No difference shown between %s and %s on", row.Model, row.Base)
 	}
 }
 
@@ -70,12 +92,15 @@ func (b *builder) conclusion(where []string, format string, args ...any) {
 func (b *builder) concludeChance(row Row) {
 	measured, above := 0, []string{}
 	for _, c := range b.table.taskColumns() {
-		cells := row.Cells[c.from:c.to]
-		if b.table.Columns[c.from].average() || cells[0] == nil {
+		if b.table.Columns[c.from].average() || row.Cells[c.from] == nil {
 			continue
 		}
 		measured++
-		if !slices.ContainsFunc(cells, func(cell *Cell) bool { return cell.Against != Above }) {
+		all := true
+		for i := c.from; i < c.to; i++ {
+			all = all && (row.Cells[i].Against == Above || b.table.Chance.Cells[i] == nil)
+		}
+		if all {
 			above = append(above, c.task)
 		}
 	}
@@ -89,79 +114,98 @@ func (b *builder) concludeChance(row Row) {
 // warn notes what a reader must know before believing the table.
 func (b *builder) warn() {
 	b.warnMissing()
-	b.tellOthers()
-	b.warnSeeds()
 	b.warnUnpaired()
+	b.warnUnresampled()
+	b.warnSeeds()
+	b.warnOtherSeeds()
 	b.warnUnits()
 	b.warnSize()
 	b.warnDetectable()
 }
 
-// tellOthers gives the results on tasks that the table has no column for.
-func (b *builder) tellOthers() {
-	for _, r := range b.others {
-		var values []string
-		for _, m := range r.Metrics {
-			values = append(values, fmt.Sprintf("%s %.1f", m.Name, m.Value))
-		}
-		b.note("%s, seed %d, on %s (%s, %d examples): %s.", r.Model.Name, r.Seed, r.Task, r.Split, r.Examples, strings.Join(values, ", "))
-	}
-}
-
 func (b *builder) warnMissing() {
-	var missing []string
 	for _, model := range b.models {
+		var missing []string
 		for _, task := range b.tasks {
 			if b.cells[model][task] == nil {
-				missing = append(missing, model+" on "+task)
+				missing = append(missing, task)
 			}
 		}
-	}
-	if len(missing) > 0 {
-		b.note("No run of %s.", strings.Join(missing, ", "))
+		if len(missing) == 0 {
+			continue
+		}
+		note := b.note("No run of %s on %s.", model, strings.Join(missing, ", "))
+		for _, task := range missing {
+			b.mark(b.table.Measured, model, task, note)
+			b.mark(b.table.Differences, model, task, note)
+		}
 	}
 	var unmeasured []string
-	for _, task := range taskOrder() {
+	for _, task := range paperTasks() {
 		if !slices.Contains(b.tasks, task) {
 			unmeasured = append(unmeasured, task)
 		}
 	}
-	if len(unmeasured) > 0 {
+	if len(unmeasured) > 0 && len(unmeasured) < len(paperTasks()) {
 		b.note("Not measured at all: %s.", strings.Join(unmeasured, ", "))
 	}
 	switch {
 	case b.averaged() && !b.complete():
 		b.note("The average is over the %d tasks that every measured model has: %s. It is not the average of the paper.", len(b.common), strings.Join(b.common, ", "))
-	case len(b.models) > 1 && !b.averaged():
+	case len(b.models) > 1 && !b.averaged() && len(unmeasured) < len(paperTasks()):
 		b.note("No average: fewer than two tasks are measured for every model.")
 	}
-	if b.table.Baseline == "" {
+	if len(b.options.pairs) == 0 {
 		b.note("There is no BERT among the results, so nothing is compared. --baseline names another model.")
+	}
+}
+
+// warnUnresampled names metrics that only their values are known of.
+func (b *builder) warnUnresampled() {
+	for _, task := range b.tasks {
+		for _, c := range b.columns[task] {
+			if c.sums != nil {
+				continue
+			}
+			note := b.note("No interval and no test for %s %s: its predictions do not give the value written, or glmkit does not know the metric.", task, c.metric)
+			for _, model := range b.models {
+				b.mark(b.table.Measured, model, task, note)
+			}
+		}
 	}
 }
 
 // warnSeeds says how many runs the means are over, and where that is few.
 func (b *builder) warnSeeds() {
-	by := map[int][]string{} // number of runs: where
+	type place struct{ model, task string }
+	by := map[int][]place{} // number of runs: where
 	for _, model := range b.models {
 		for _, task := range b.tasks {
 			if c := b.cells[model][task]; c != nil {
-				by[len(c.results)] = append(by[len(c.results)], model+" on "+task)
+				by[len(c.results)] = append(by[len(c.results)], place{model, task})
 			}
 		}
 	}
-	list := func(n int) string {
+	warn := func(n int, format string, args ...any) {
 		if len(by) == 1 {
-			return "every cell"
+			b.note(format, append(args, "every cell")...)
+			return
 		}
-		return strings.Join(by[n], ", ")
+		var where []string
+		for _, at := range by[n] {
+			where = append(where, at.model+" on "+at.task)
+		}
+		note := b.note(format, append(args, strings.Join(where, ", "))...)
+		for _, at := range by[n] {
+			b.mark(b.table.Measured, at.model, at.task, note)
+		}
 	}
 	if by[1] != nil {
-		b.note("One run only: %s. The interval is about other examples, and says nothing of another training run.", list(1))
+		warn(1, "One run only: %s. The interval is about other examples, and says nothing of another training run.")
 	}
 	for n := 2; n < fewSeeds; n++ {
 		if by[n] != nil {
-			b.note("%d runs only: %s. The spread between training runs is hardly known from so few.", n, list(n))
+			warn(n, "%d runs only: %s. The spread between training runs is hardly known from so few.", n)
 		}
 	}
 	switch {
@@ -187,20 +231,55 @@ func (b *builder) warnSeeds() {
 	b.method("Every value is a mean over runs with different seeds. Runs of %s.", strings.Join(counts, "; "))
 }
 
-func (b *builder) warnUnpaired() {
-	if b.table.Baseline == "" {
-		return
-	}
-	for _, model := range b.models[1:] {
-		var tasks []string
-		for _, task := range b.tasks {
-			c, base := b.cells[model][task], b.cells[b.table.Baseline][task]
-			if c != nil && base != nil && !sameExamples(c.preds[0], base.preds[0]) {
-				tasks = append(tasks, task)
+// warnOtherSeeds names seeds that some models have on a task and others lack:
+// runs that failed, or were forgotten.
+func (b *builder) warnOtherSeeds() {
+	var lacks []string
+	for _, task := range b.tasks {
+		seeds := map[uint64]bool{}
+		for _, model := range b.models {
+			if c := b.cells[model][task]; c != nil {
+				for _, r := range c.results {
+					seeds[r.Seed] = true
+				}
 			}
 		}
-		if len(tasks) > 0 {
-			b.note("%s and %s answered different examples of %s: no paired test is possible, and none is made.", model, b.table.Baseline, strings.Join(tasks, ", "))
+		for _, model := range b.models {
+			c := b.cells[model][task]
+			if c == nil {
+				continue
+			}
+			var missing []string
+			for _, seed := range slices.Sorted(maps.Keys(seeds)) {
+				if !slices.ContainsFunc(c.results, func(r *Result) bool { return r.Seed == seed }) {
+					missing = append(missing, fmt.Sprint(seed))
+				}
+			}
+			if len(missing) > 0 {
+				lacks = append(lacks, fmt.Sprintf("%s on %s lacks %s", model, task, strings.Join(missing, ", ")))
+			}
+		}
+	}
+	if len(lacks) > 0 {
+		b.note("Seeds that one model has and another lacks: %s. Seeds are not paired, so the tests hold.", strings.Join(lacks, "; "))
+	}
+}
+
+func (b *builder) warnUnpaired() {
+	for _, p := range b.options.pairs {
+		var differ []string
+		for _, task := range b.tasks {
+			c, base := b.cells[p.model][task], b.cells[p.base][task]
+			if c != nil && base != nil && !sameExamples(c.preds[0], base.preds[0]) {
+				differ = append(differ, task)
+			}
+		}
+		if len(differ) == 0 {
+			continue
+		}
+		note := b.note("%s and %s answered different examples of %s: no paired test is possible, and none is made.", p.model, p.base, strings.Join(differ, ", "))
+		for _, task := range differ {
+			b.mark(b.table.Differences, p.model, task, note)
 		}
 	}
 }
@@ -278,17 +357,32 @@ func count(n int64) string {
 	return fmt.Sprint(n)
 }
 
-// warnDetectable says which differences these examples and runs could not show.
+// warnDetectable says which differences these examples and runs could not show,
+// and what more runs would bring.
 func (b *builder) warnDetectable() {
-	for _, row := range b.table.Differences {
+	list := func(row Row, least func(*Test) float64, counted bool) string {
 		var of []string
 		for i, cell := range row.Cells {
-			if cell != nil && cell.Test != nil && cell.Test.Detectable > 0 {
-				of = append(of, fmt.Sprintf("%s %.1f", b.table.Columns[i], cell.Test.Detectable))
+			if cell == nil || cell.Test == nil || least(cell.Test) == 0 {
+				continue
 			}
+			entry := b.table.Columns[i].String()
+			if counted && cell.Units > 0 {
+				entry += fmt.Sprintf(" (n = %d)", cell.Units)
+			}
+			of = append(of, fmt.Sprintf("%s %.1f", entry, least(cell.Test)))
 		}
-		if len(of) > 0 {
-			b.method("Least true difference %s that one test would find with %.0f %% power on these examples and runs: %s. Smaller ones may be there unseen.", row.Name, 100*power, strings.Join(of, ", "))
+		return strings.Join(of, ", ")
+	}
+	for _, row := range b.table.Differences {
+		if of := list(row, func(t *Test) float64 { return t.Detectable }, true); of != "" {
+			b.method("True differences %s below these are likely to go unseen on these examples and runs (one test finds them with less than %.0f %% power): %s.", row.Name, 100*power, of)
+		}
+		if of := list(row, func(t *Test) float64 { return t.Planned }, false); of != "" {
+			b.method("With %d runs of each model: %s.", b.options.Plan, of)
+		}
+		if of := list(row, func(t *Test) float64 { return t.AtBest }, false); of != "" {
+			b.method("With any number of runs on the same examples: %s.", of)
 		}
 	}
 }
@@ -310,12 +404,20 @@ func (b *builder) explain() {
 	for _, task := range b.tasks {
 		c := b.any(task)
 		entry := fmt.Sprintf("%s %d", task, len(c.preds[0]))
+		if split := c.results[0].Split; split != b.table.Split {
+			entry += " (" + split + ")"
+		}
 		if c.group.units < len(c.preds[0]) {
 			entry += fmt.Sprintf(" in %d %s", c.group.units, unitName(task))
 		}
 		n = append(n, entry)
 	}
 	b.method("Examples of the %s split: %s.", b.table.Split, strings.Join(n, ", "))
+	if slices.ContainsFunc(b.table.Measured, func(r Row) bool {
+		return slices.ContainsFunc(r.Cells, func(c *Cell) bool { return c != nil && c.Best })
+	}) {
+		b.method("Best of a column: ahead of every other measured model in a paired test, Holm's correction over all pairs of models and columns.")
+	}
 	b.method("Intervals: %.0f %%, from %d resamples of examples (whole questions of MultiRC, whole passages elsewhere) and of runs, widened by Student's t for few runs.", 100*b.options.Confidence, b.options.Resamples)
 	b.method("Chance: the best of the majority label and of guessing; a choice at random for ReCoRD and COPA. Marks against it are not corrected for their number.")
 	if tests, methods := b.tests(); tests > 0 {
@@ -339,4 +441,18 @@ func (b *builder) tests() (n int, methods []string) {
 	}
 	slices.Sort(methods)
 	return n, methods
+}
+
+// explainMade says how to make the table again; Check reads it.
+func (b *builder) explainMade() {
+	b.method("Made by: %s", b.table.Made)
+}
+
+// String is the command that makes the table, and what it read.
+func (m Made) String() string {
+	plan := ""
+	if m.Plan > 0 {
+		plan = fmt.Sprintf(" --plan %d", m.Plan)
+	}
+	return fmt.Sprintf("glmkit report --baseline %s --published %s%s, from %d results with sha256 %.16s.", strconv.Quote(m.Baseline), m.Published, plan, m.Results, m.SHA256)
 }

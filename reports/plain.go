@@ -1,11 +1,13 @@
 package reports
 
 import (
-	"bufio"
+	"cmp"
+	"encoding/csv"
 	"encoding/json"
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 )
 
 // JSON writes the whole table, every number unrounded.
@@ -19,27 +21,45 @@ func (t *Table) JSON(w io.Writer) error {
 	return nil
 }
 
-// TSV writes one line for each value, with a header: for spreadsheets and
-// scripts. Fields that a value has not are empty.
-func (t *Table) TSV(w io.Writer) error {
-	out := bufio.NewWriter(w)
-	fmt.Fprintln(out, "section\tmodel\ttask\tmetric\tvalue\tlo\thi\truns\texamples\tunits\tagainst_chance\ttest\tp\tp_holm\tsignificant\tdetectable\tsource")
+// lineHeader names the fields of CSV and TSV.
+var lineHeader = []string{"section", "model", "base", "task", "metric", "split", "value", "lo", "hi", "best", "runs", "examples", "units", "against_chance",
+	"test", "p", "p_holm", "significant", "detectable", "source", "tag", "note"}
+
+// TSV writes one line for each value, with a header and tabs between fields: for
+// scripts. Fields that a value has not are empty. A cell without a value has a
+// line too where its note says what is missing.
+func (t *Table) TSV(w io.Writer) error { return t.lines(w, '\t') }
+
+// CSV is TSV with commas and quotes: for spreadsheets.
+func (t *Table) CSV(w io.Writer) error { return t.lines(w, ',') }
+
+func (t *Table) lines(w io.Writer, comma rune) error {
+	out := csv.NewWriter(w)
+	out.Comma = comma
+	if err := out.Write(lineHeader); err != nil {
+		return fmt.Errorf("writing the table: %w", err)
+	}
 	for _, section := range []struct {
 		name string
 		rows []Row
 	}{{"chance", []Row{t.Chance}}, {"measured", t.Measured}, {"difference", t.Differences}, {"published", t.Published}} {
 		for _, row := range section.rows {
 			for i, cell := range row.Cells {
-				if cell != nil {
-					t.tsvLine(out, section.name, row, t.Columns[i], cell)
+				if cell == nil && len(row.Notes[i]) == 0 {
+					continue
+				}
+				if err := out.Write(t.line(section.name, row, i)); err != nil {
+					return fmt.Errorf("writing the table: %w", err)
 				}
 			}
 		}
 	}
-	return out.Flush()
+	out.Flush()
+	return out.Error()
 }
 
-func (t *Table) tsvLine(w io.Writer, section string, row Row, c Column, cell *Cell) {
+// line is the fields of one cell.
+func (t *Table) line(section string, row Row, i int) []string {
 	number := func(v float64) string { return strconv.FormatFloat(v, 'g', 6, 64) }
 	positive := func(n int) string {
 		if n == 0 {
@@ -47,19 +67,38 @@ func (t *Table) tsvLine(w io.Writer, section string, row Row, c Column, cell *Ce
 		}
 		return strconv.Itoa(n)
 	}
-	var lo, hi, test, p, holm, significant, detectable, source string
-	if cell.Interval != nil {
-		lo, hi = number(cell.Interval.Lo), number(cell.Interval.Hi)
+	name := row.Name
+	column, cell := t.Columns[i], row.Cells[i]
+	if row.Base != "" || section == "published" {
+		name = row.Model
 	}
-	if cell.Test != nil {
-		test, p, holm = cell.Test.Method, number(cell.Test.P), number(cell.Test.Holm)
-		significant, detectable = strconv.FormatBool(cell.Test.Significant), number(cell.Test.Detectable)
+	f := map[string]string{"section": section, "model": name, "base": row.Base, "task": column.Task, "metric": column.Metric, "split": cmp.Or(column.Split, t.Split)}
+	if cell != nil {
+		f["value"], f["against_chance"] = number(cell.Value), string(cell.Against)
+		f["runs"], f["examples"], f["units"] = positive(cell.Seeds), positive(cell.Examples), positive(cell.Units)
+		if cell.Best {
+			f["best"] = "true"
+		}
+		if cell.Interval != nil {
+			f["lo"], f["hi"] = number(cell.Interval.Lo), number(cell.Interval.Hi)
+		}
+		if test := cell.Test; test != nil {
+			f["test"], f["p"], f["p_holm"] = test.Method, number(test.P), number(test.Holm)
+			f["significant"], f["detectable"] = strconv.FormatBool(test.Significant), number(test.Detectable)
+		}
+		if cell.Source != nil {
+			f["source"], f["tag"] = cell.Source.Paper+"; "+cell.Source.Table, cell.Source.Tag
+			f["split"] = cell.Source.Split
+		}
 	}
-	if cell.Source != nil {
-		source = cell.Source.Paper + "; " + cell.Source.Table
+	var notes []string
+	for _, note := range row.Notes[i] {
+		notes = append(notes, t.Notes[note])
 	}
-	fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n",
-		section, row.Name, c.Task, c.Metric, number(cell.Value), lo, hi,
-		positive(cell.Seeds), positive(cell.Examples), positive(cell.Units),
-		cell.Against, test, p, holm, significant, detectable, source)
+	f["note"] = strings.Join(notes, " ")
+	fields := make([]string, len(lineHeader))
+	for k, name := range lineHeader {
+		fields[k] = f[name]
+	}
+	return fields
 }

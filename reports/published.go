@@ -1,7 +1,9 @@
 package reports
 
 import (
+	"bufio"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 
@@ -31,20 +33,27 @@ func (b *builder) publish() error {
 			continue
 		}
 		source := published.Sources[baseline.SourceID]
+		row := Row{Name: baseline.Model + " [" + source.Tag + "]", Model: baseline.Model}
+		any := false
+		for _, c := range b.table.Columns {
+			cell := b.publishedCell(published, baseline, c, source)
+			any = any || cell != nil
+			row.Cells = append(row.Cells, cell)
+		}
+		if !any {
+			continue
+		}
 		if !slices.Contains(sources, source) {
 			sources = append(sources, source)
 		}
-		row := Row{Name: baseline.Model, Model: baseline.Model}
-		for _, c := range b.table.Columns {
-			row.Cells = append(row.Cells, b.publishedCell(published, baseline, c, source))
-		}
 		b.table.Published = append(b.table.Published, row)
 		if baseline.Note != "" && b.complete() {
-			b.note("%s: %s.", baseline.Model, baseline.Note)
+			note := b.note("%s: %s.", baseline.Model, baseline.Note)
+			b.mark(b.table.Published, baseline.Model, "Avg", note)
 		}
 	}
 	for _, source := range sources {
-		b.method("Published: %s; %s; read %s. Single values as printed, without intervals.", source.Paper, source.Table, source.Read)
+		b.method("Published [%s]: %s; %s; read %s. Single values as printed, without intervals.", source.Tag, source.Paper, source.Table, source.Read)
 	}
 	if !b.complete() && b.averaged() {
 		b.method("Averages of published rows are recomputed from their cells over the same tasks.")
@@ -57,6 +66,9 @@ func (b *builder) publishedCell(published *configs.Baselines, baseline configs.B
 	cell := &Cell{Source: &source}
 	switch {
 	case c.average() && b.complete():
+		if baseline.Average == 0 {
+			return nil
+		}
 		cell.Value = baseline.Average
 	case c.average():
 		sum := 0.0
@@ -68,7 +80,7 @@ func (b *builder) publishedCell(published *configs.Baselines, baseline configs.B
 		}
 		cell.Value = sum / float64(len(b.common))
 	default:
-		i := slices.Index(published.Metrics[c.Task], c.Metric)
+		i := slices.Index(published.Task(c.Task).Metrics, c.Metric)
 		if i < 0 || i >= len(baseline.Values[c.Task]) {
 			return nil
 		}
@@ -82,7 +94,7 @@ func (b *builder) publishedCell(published *configs.Baselines, baseline configs.B
 func (b *builder) compareData(published *configs.Baselines) {
 	var other []string
 	for _, task := range b.tasks {
-		here, there := len(b.any(task).preds[0]), published.Examples[task]
+		here, there := len(b.any(task).preds[0]), published.Task(task).Examples
 		if there != 0 && here != there {
 			other = append(other, fmt.Sprintf("%s %d (%d)", task, here, there))
 		}
@@ -90,4 +102,70 @@ func (b *builder) compareData(published *configs.Baselines) {
 	if len(other) > 0 {
 		b.note("The published rows are about other data: they are SuperGLUE's development sets, these are not. Examples here (there): %s.", strings.Join(other, ", "))
 	}
+}
+
+// PublishedTables are all published results that glmkit knows, a table of each
+// kind, with sources and nothing measured.
+func PublishedTables() ([]*Table, error) {
+	all, err := configs.AllBaselines()
+	if err != nil {
+		return nil, err
+	}
+	var tables []*Table
+	for _, published := range all {
+		t := &Table{Title: published.Table}
+		averaged := slices.ContainsFunc(published.Rows, func(b configs.Baseline) bool { return b.Average > 0 })
+		for _, task := range published.Tasks {
+			for _, metric := range task.Metrics {
+				t.Columns = append(t.Columns, Column{Task: task.Name, Metric: metric})
+			}
+		}
+		if averaged {
+			t.Columns = append(t.Columns, Column{Task: "Avg"})
+		}
+		var sources []string
+		for _, baseline := range published.Rows {
+			source := published.Sources[baseline.SourceID]
+			row := Row{Name: baseline.Model + " [" + source.Tag + "]", Model: baseline.Model}
+			for _, task := range published.Tasks {
+				for i := range task.Metrics {
+					var cell *Cell
+					if values := baseline.Values[task.Name]; values != nil {
+						cell = &Cell{Value: values[i], Source: &source}
+					}
+					row.Cells = append(row.Cells, cell)
+				}
+			}
+			if averaged {
+				var cell *Cell
+				if baseline.Average > 0 {
+					cell = &Cell{Value: baseline.Average, Source: &source}
+				}
+				row.Cells = append(row.Cells, cell)
+			}
+			if baseline.Note != "" {
+				row.Notes = map[int][]int{len(row.Cells) - 1: {len(t.Notes)}}
+				t.Notes = append(t.Notes, baseline.Model+": "+baseline.Note+".")
+			}
+			t.Published = append(t.Published, row)
+			line := fmt.Sprintf("[%s] %s; %s; split: %s; read %s.", source.Tag, source.Paper, source.Table, source.Split, source.Read)
+			if !slices.Contains(sources, line) {
+				sources = append(sources, line)
+			}
+		}
+		t.Method = sources
+		tables = append(tables, t)
+	}
+	return tables, nil
+}
+
+// MarkdownPublished writes a table of PublishedTables.
+func (t *Table) MarkdownPublished(w io.Writer) error {
+	out := bufio.NewWriter(w)
+	fmt.Fprintf(out, "**%s**, published\n\n", t.Title)
+	if err := t.markdownTable(out, t.Published); err != nil {
+		return err
+	}
+	bullets(out, "", append(t.notes(), t.Method...))
+	return out.Flush()
 }

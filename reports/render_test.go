@@ -51,6 +51,7 @@ func TestFormats(t *testing.T) {
 	}
 	golden(t, "table.md", table.Markdown)
 	golden(t, "table.tsv", table.TSV)
+	golden(t, "table.tex", table.LaTeX)
 	golden(t, "table.txt", func(w io.Writer) error { return table.Terminal(w, 0, false) })
 	for _, width := range []int{80, 120} {
 		name := map[int]string{80: "table-80.txt", 120: "table-120.txt"}[width]
@@ -69,6 +70,11 @@ func TestColour(t *testing.T) {
 	table, err := Build(results, quick)
 	if err != nil {
 		t.Fatal(err)
+	}
+	for _, row := range table.Measured {
+		for _, cell := range row.Cells {
+			cell.Best = false // told in the legend where it can be seen
+		}
 	}
 	var plain, coloured bytes.Buffer
 	if err := table.Terminal(&plain, 100, false); err != nil {
@@ -94,21 +100,22 @@ func small() *Table {
 	interval := func(lo, hi float64) *metrics.Interval { return &metrics.Interval{Lo: lo, Hi: hi, Confidence: 0.95} }
 	return &Table{
 		Split: "val", Confidence: 0.95, Baseline: "BERT|base",
-		Columns: []Column{{"CB", "F1"}, {"CB", "Acc"}, {Task: "Avg of 2"}},
+		Columns: []Column{{Task: "CB", Metric: "F1"}, {Task: "CB", Metric: "Acc"}, {Task: "Avg of 2"}},
 		Chance:  Row{Name: "chance", Cells: []*Cell{{Value: 33.3}, {Value: 50}, {Value: 45}}},
 		Measured: []Row{
 			{Name: "BERT|base", Model: "BERT|base", Cells: []*Cell{
 				{Value: 20, Interval: interval(11, 28), Seeds: 3, Examples: 56, Units: 56, Against: Below},
 				{Value: 60, Interval: interval(52, 69), Seeds: 3, Examples: 56, Units: 56, Against: Above}, nil}},
-			{Name: "GLM", Model: "GLM", Cells: []*Cell{nil, nil, {Value: 70}}},
+			{Name: "GLM", Model: "GLM", Cells: []*Cell{nil, nil, {Value: 70, Best: true, Against: Above}}, Notes: map[int][]int{0: {1}, 1: {1}}},
 		},
-		Differences: []Row{{Name: "GLM - BERT|base", Model: "GLM", Cells: []*Cell{
+		Differences: []Row{{Name: "GLM - BERT|base", Model: "GLM", Base: "BERT|base", Cells: []*Cell{
 			{Value: 4, Interval: interval(-2, 9), Test: &Test{Method: "bootstrap", P: 0.2, Holm: 0.4}}, nil,
 			{Value: -10, Interval: interval(-12, -7), Test: &Test{Method: "bootstrap", P: 0.001, Holm: 0.002, Significant: true, Detectable: 4}}}}},
-		Published:   []Row{{Name: "T5", Model: "T5", Cells: []*Cell{{Value: 90, Source: &configs.Source{Paper: "a paper", Table: "table 1", Read: "off it"}}, nil, nil}}},
+		Published:   []Row{{Name: "T5", Model: "T5", Cells: []*Cell{{Value: 90, Source: &configs.Source{Paper: "a paper", Table: "table 1", Split: "dev", Tag: "I", Read: "off it"}}, nil, nil}}},
 		Conclusions: []string{"A conclusion."},
-		Notes:       []string{"A note."},
+		Notes:       []string{"A note.", "No run of GLM on CB: 100 % & more_of #it."},
 		Method:      []string{"A method."},
+		Made:        Made{Baseline: "bert", Published: "base", Results: 4, SHA256: "0123456789abcdef0123"},
 	}
 }
 
@@ -122,6 +129,8 @@ func TestSmallTable(t *testing.T) {
 		t.Errorf("JSON lost something:\n%s", diff)
 	}
 	golden(t, "small.tsv", small().TSV)
+	golden(t, "small.csv", small().CSV)
+	golden(t, "small.tex", small().LaTeX)
 	golden(t, "small.md", small().Markdown)
 	golden(t, "small.txt", func(w io.Writer) error { return small().Terminal(w, 80, false) })
 }

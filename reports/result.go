@@ -336,7 +336,7 @@ func (r *Result) ReadPredictions() ([]tasks.Prediction, error) {
 	}
 	task, err := tasks.Get(r.Task)
 	if err != nil {
-		return nil, err
+		return preds, nil // a user's own task, whose columns Build compares with the result
 	}
 	for _, m := range task.Score(preds) {
 		i := slices.IndexFunc(r.Metrics, func(written tasks.Metric) bool { return written.Name == m.Name })
@@ -360,7 +360,9 @@ func parsePredictions(text []byte, task string) (preds []tasks.Prediction, err e
 		if p.Predicted < 0 || p.Predicted >= len(p.Choices) {
 			return preds, fmt.Errorf("predicts choice %d of %d", p.Predicted, len(p.Choices))
 		}
-		if task == "ReCoRD" { // scored by the texts of its answers; its label may be -1
+		// ReCoRD is scored by the texts of its answers, as a user's task may be; the
+		// label of such an example may be -1.
+		if task == "ReCoRD" || len(p.Gold) > 0 && !slices.Contains(knownTasks(), task) {
 			if len(p.Gold) == 0 {
 				return preds, errors.New("has no gold answer")
 			}

@@ -253,7 +253,7 @@ func FuzzPredictions(f *testing.F) {
 	f.Add("{\"label\":0,\"predicted\":0,\"choices\":[\"a\"]}\n{\"label\":1,\"predicted\":2,\"choices\":[\"a\",\"b\",\"c\"]}", 3)
 	f.Add("null\n[]", 0)
 	f.Fuzz(func(t *testing.T, text string, which int) {
-		task := taskOrder()[uint(which)%uint(len(taskOrder()))]
+		task := knownTasks()[uint(which)%uint(len(knownTasks()))]
 		preds, err := parsePredictions([]byte(text), task)
 		if err != nil || len(preds) == 0 {
 			return

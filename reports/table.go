@@ -8,6 +8,7 @@ import (
 // Table is a comparison of models, ready to be written in any format. Rows are
 // models, columns are metrics in the order of the paper's SuperGLUE table.
 type Table struct {
+	Title      string   `json:"title,omitempty"` // of published tables alone
 	Split      string   `json:"split"`
 	Confidence float64  `json:"confidence"` // of the intervals
 	Columns    []Column `json:"columns"`
@@ -25,13 +26,27 @@ type Table struct {
 	// Notes are warnings about this table's numbers, Method how they were made.
 	Notes  []string `json:"notes"`
 	Method []string `json:"method"`
+	Made   Made     `json:"made"`
 }
 
-// Column is one metric of a task. The last column of a table may be the
-// average over tasks, whose Metric is empty.
+// Made says how a table came about, so that Check can make it again.
+type Made struct {
+	Baseline  string `json:"baseline"`  // Options.Baseline
+	Published string `json:"published"` // Options.Published
+	Plan      int    `json:"plan,omitempty"`
+	Results   int    `json:"results"` // how many
+	// SHA256 is of what the results say, wherever their files are.
+	SHA256 string `json:"sha256"`
+}
+
+// Column is one metric of a task. Behind the paper's tasks a table may have
+// their average, whose Metric is empty; behind it stand tasks that are no part
+// of the average, diagnostics and a user's own.
 type Column struct {
 	Task   string `json:"task"`
 	Metric string `json:"metric,omitempty"`
+	Split  string `json:"split,omitempty"` // where it is not the table's
+	Alone  bool   `json:"only_metric,omitempty"`
 }
 
 func (c Column) average() bool { return c.Metric == "" }
@@ -39,17 +54,21 @@ func (c Column) average() bool { return c.Metric == "" }
 // String names the column in a sentence, with the metric only where the task
 // has another.
 func (c Column) String() string {
-	if c.average() || c.Metric == accuracyName && len(metricsOf(c.Task)) == 1 {
+	if c.average() || c.Alone && c.Metric == accuracyName {
 		return c.Task
 	}
 	return c.Task + " " + c.Metric
 }
 
-// Row is one model, or the difference of one from the baseline.
+// Row is one model, or the difference of one from another.
 type Row struct {
 	Name  string  `json:"name"`
 	Model string  `json:"model,omitempty"`
-	Cells []*Cell `json:"cells"` // parallel to Table.Columns; nil: no such value
+	Base  string  `json:"base,omitempty"` // of a difference: what Model is compared with
+	Cells []*Cell `json:"cells"`          // parallel to Table.Columns; nil: no such value
+	// Notes lists the indices of the Table.Notes about a cell, by its column: for
+	// one without a value, why.
+	Notes map[int][]int `json:"notes,omitempty"`
 }
 
 // Against says on which side of chance a whole interval lies; empty where it
@@ -71,6 +90,9 @@ type Cell struct {
 	Against  Against           `json:"against_chance,omitempty"`
 	Test     *Test             `json:"test,omitempty"`   // of a difference
 	Source   *configs.Source   `json:"source,omitempty"` // of a published value
+	// Best says that the value is the highest measured in its column, and that
+	// its difference from each of the others is significant.
+	Best bool `json:"best,omitempty"`
 }
 
 // Test says whether a difference is more than noise.
@@ -81,6 +103,10 @@ type Test struct {
 	// Significant is Holm below one less the table's confidence.
 	Significant bool `json:"significant"`
 	// Detectable is the least true difference that would be found with 80 %
-	// power at this level, before Holm's correction.
+	// power at this level, before Holm's correction. Planned is the same with as
+	// many runs of each model as Options.Plan says, and AtBest with any number of
+	// them on the same examples; both are 0 where single runs do not tell.
 	Detectable float64 `json:"detectable"`
+	Planned    float64 `json:"detectable_planned,omitempty"`
+	AtBest     float64 `json:"detectable_at_best,omitempty"`
 }

@@ -18,6 +18,7 @@ const textWidth = 100
 
 // ANSI colours of a terminal.
 const (
+	bold  = "\x1b[1m"
 	dim   = "\x1b[2m"
 	green = "\x1b[32m"
 	red   = "\x1b[31m"
@@ -46,7 +47,11 @@ func (t *Table) Terminal(w io.Writer, width int, colour bool) error {
 	}
 
 	fmt.Fprintf(out, "Measured on the %s split\n", t.Split)
-	wrap(out, text, "", t.legend())
+	best := ""
+	if colour {
+		best = "bold:"
+	}
+	wrap(out, text, "", t.legend(best))
 	if err := tables([]Row{t.Chance}, t.Measured, t.Differences); err != nil {
 		return err
 	}
@@ -60,7 +65,7 @@ func (t *Table) Terminal(w io.Writer, width int, colour bool) error {
 			return err
 		}
 	}
-	list(out, text, "Warnings", t.Notes)
+	list(out, text, "Warnings", t.notes())
 	list(out, text, "Method", t.Method)
 	_, err := w.Write(trailing.ReplaceAll(out.Bytes(), nil))
 	return err
@@ -88,7 +93,7 @@ func (t *Table) widths(rows []Row) (names int, columns []int) {
 	for _, c := range t.taskColumns() {
 		width := max(twwidth.Width(c.task), twwidth.Width(c.metrics)) + 1 // the place of a mark
 		for _, row := range rows {
-			values, reaches := join(row.Cells[c.from:c.to], pad)
+			values, reaches := t.join(row, c, style{pad: true})
 			width = max(width, twwidth.Width(values), twwidth.Width(reaches))
 		}
 		columns = append(columns, width)
@@ -146,12 +151,11 @@ func (t *Table) terminalTable(w io.Writer, part []int, names int, widths []int, 
 		for _, row := range rows {
 			line := []string{row.Name}
 			for _, c := range part {
-				cells := row.Cells[columns[c].from:columns[c].to]
-				style := pad
+				s := style{pad: true}
 				if colour {
-					style = pad | paint
+					s.dress = paint
 				}
-				values, reaches := join(cells, style)
+				values, reaches := t.join(row, columns[c], s)
 				if reaches != "" {
 					values += "\n" + reaches
 				}

@@ -18,12 +18,13 @@ import (
 )
 
 // reportFormats lists the values of --format.
-var reportFormats = []string{"terminal", "markdown", "tsv", "json"}
+var reportFormats = []string{"terminal", "markdown", "latex", "csv", "tsv", "json"}
 
 type reportOptions struct {
 	paths               []string
 	format, out         string
 	baseline, published string
+	plan                int
 }
 
 func newReport(s streams) *cobra.Command {
@@ -38,7 +39,7 @@ examples; a difference that is not significant after correction for the number
 of tests bears a ~. Published values stand apart, with their source.
 
 The default is a table for reading on a terminal and Markdown elsewhere; with
---out the file's ending (.md, .tsv, .json, .txt) decides.
+--out the file's ending (.md, .tex, .csv, .tsv, .json, .txt) decides.
 docs/reports.md explains how to read the table.`,
 		Example: `  glmkit report results
   glmkit report results --published large --out report.md
@@ -48,11 +49,13 @@ docs/reports.md explains how to read the table.`,
 	cmd.Flags().StringVar(&o.format, "format", "", "one of "+strings.Join(reportFormats, ", "))
 	cmd.Flags().StringVar(&o.baseline, "baseline", "bert", "`model` that the others are compared with")
 	cmd.Flags().StringVar(&o.published, "published", "base", "published rows: one of "+strings.Join(reports.PublishedGroups, ", "))
+	cmd.Flags().IntVar(&o.plan, "plan", 0, "tell which differences `N` runs of each model would show")
 	cmd.Flags().StringVar(&o.out, "out", "", "write to this `file` instead of the standard output")
 	cmd.RunE = func(_ *cobra.Command, args []string) error {
 		o.paths = args
 		return report(s, o)
 	}
+	cmd.AddCommand(newReportPublished(s))
 	return cmd
 }
 
@@ -67,7 +70,7 @@ func report(s streams, o reportOptions) error {
 	if err != nil {
 		return err
 	}
-	table, err := reports.Build(results, reports.Options{Baseline: o.baseline, Published: o.published})
+	table, err := reports.Build(results, reports.Options{Baseline: o.baseline, Published: o.published, Plan: o.plan})
 	if err != nil {
 		return err
 	}
@@ -86,10 +89,10 @@ func report(s streams, o reportOptions) error {
 
 func defaultReportFormat(s streams, out string) string {
 	switch filepath.Ext(out) {
-	case ".tsv":
-		return "tsv"
-	case ".json":
-		return "json"
+	case ".csv", ".tsv", ".json":
+		return filepath.Ext(out)[1:]
+	case ".tex":
+		return "latex"
 	case ".txt":
 		return "terminal"
 	case "":
@@ -111,6 +114,10 @@ func writeReport(w io.Writer, table *reports.Table, format string) error {
 			colour = os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
 		}
 		return table.Terminal(w, width, colour)
+	case "latex":
+		return table.LaTeX(w)
+	case "csv":
+		return table.CSV(w)
 	case "tsv":
 		return table.TSV(w)
 	case "json":

@@ -98,7 +98,7 @@ Exit codes: 0 done, 1 failure, 2 usage or configuration, 3 bad data,
 	root.SetErr(s.err)
 	root.AddCommand(newPrepare(s), newInspect(s), newTrain(s), newConvert(s), newEval(s), newDoctor(s), newReport(s), newVersion(s))
 	for _, group := range root.Commands() {
-		if group.HasSubCommands() {
+		if group.HasSubCommands() && !group.Runnable() {
 			// By itself cobra answers an unknown subcommand with help and success.
 			group.Args = cobra.NoArgs
 			group.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
