@@ -40,17 +40,28 @@ func glmWeights(c configs.Model) []weight {
 }
 
 func (g *glm) hidden(s *torch.Scope, b tensors) torch.Tensor {
-	c, drop := g.config, g.mode.dropout(g.config.Dropout)
+	return g.encode(s, g.embed(s, b), func(s *torch.Scope, qkv torch.Tensor) torch.Tensor {
+		return s.Attention(qkv, b.sep, b.used, b.starts, g.config.Heads, g.mode.dropout(g.config.AttentionDropout), g.mode.attention)
+	})
+}
+
+// embed is the sum of the three embeddings of each token.
+func (g *glm) embed(s *torch.Scope, b tensors) torch.Tensor {
 	x := s.Embedding(g.params.get("word_embeddings.weight"), b.input)
 	x = s.Add(x, s.Embedding(g.params.get("transformer.position_embeddings.weight"), b.position))
 	x = s.Add(x, s.Embedding(g.params.get("transformer.block_position_embeddings.weight"), b.block))
-	x = s.Dropout(x, drop)
-	for i := range c.Layers {
+	return s.Dropout(x, g.mode.dropout(g.config.Dropout))
+}
+
+// encode runs the layers; attend is called once in each, in their order, with
+// queries, keys and values side by side.
+func (g *glm) encode(s *torch.Scope, x torch.Tensor, attend func(s *torch.Scope, qkv torch.Tensor) torch.Tensor) torch.Tensor {
+	drop := g.mode.dropout(g.config.Dropout)
+	for i := range g.config.Layers {
 		layer := fmt.Sprintf("transformer.layers.%d.", i)
 		a := g.affine(layer+"input_layernorm").normForProduct(s, x, glmNormEps)
 		a = g.affine(layer+"attention.query_key_value").apply(s, a)
-		a = s.Attention(a, b.sep, b.used, b.starts, c.Heads, g.mode.dropout(c.AttentionDropout), g.mode.attention)
-		x = s.AddDropped(x, g.affine(layer+"attention.dense").apply(s, a), drop)
+		x = s.AddDropped(x, g.affine(layer+"attention.dense").apply(s, attend(s, a)), drop)
 		f := g.affine(layer+"post_attention_layernorm").normForProduct(s, x, glmNormEps)
 		f = s.GELU(g.affine(layer+"mlp.dense_h_to_4h").apply(s, f), true)
 		x = s.AddDropped(x, g.affine(layer+"mlp.dense_4h_to_h").apply(s, f), drop)

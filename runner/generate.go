@@ -1,0 +1,193 @@
+//go:build cgo
+
+package runner
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+
+	"github.com/glmkit/glmkit/configs"
+	"github.com/glmkit/glmkit/corpus/tokenizer"
+	"github.com/glmkit/glmkit/runner/internal/torch"
+	"github.com/glmkit/glmkit/spans"
+)
+
+// Generator is a GLM that fills blanks and scores text. Its methods are not for
+// concurrent use. Close it.
+type Generator struct {
+	State     State
+	Tokenizer tokenizer.Tokenizer // the vocabulary of the checkpoint
+	// TaskMask tells whether the model was trained with [sMASK] and [gMASK].
+	TaskMask bool
+	model    *model
+}
+
+// OpenGenerator loads the model of a run or checkpoint, with its vocabulary.
+func OpenGenerator(run, device string, threads int) (*Generator, error) {
+	dir, err := findCheckpoint(run)
+	if err != nil {
+		return nil, err
+	}
+	g := &Generator{}
+	if g.Tokenizer, err = tokenizer.Open(dir); err != nil {
+		return nil, err
+	}
+	c, err := configs.Load(filepath.Join(dir, configFile), nil)
+	if err != nil {
+		return nil, err
+	}
+	g.TaskMask = c.Objective.TaskMask
+	return g, torch.Do(func() error {
+		d, err := chooseDevice(device)
+		if err != nil {
+			return err
+		}
+		setThreads(threads)
+		if g.model, g.State, _, err = loadModel(dir, d); err != nil {
+			return err
+		}
+		if _, ok := g.model.network.(*glm); !ok {
+			g.model.close()
+			return &configs.Error{Field: run, Msg: "is a " + g.State.Model.Architecture + ", which fills no blanks", Hint: "a run of a GLM"}
+		}
+		torch.SetGrad(false)
+		return nil
+	})
+}
+
+// Close frees the model.
+func (g *Generator) Close() {
+	torch.Do(func() error {
+		torch.SetGrad(true)
+		g.model.close()
+		return nil
+	})
+}
+
+// Prompt is a text with blanks: Part A, and the places of the blanks in it in
+// the order in which they are filled. What was filled is read with the rest.
+type Prompt struct {
+	Tokens []int32
+	Blanks []int
+}
+
+// fillRows bounds the rows of one pass.
+const fillRows = 64
+
+// Fill fills the blanks of prompts, some at a time. It returns for each prompt
+// and blank, in the order of filling, the answers, the best first: one, or as
+// many as beams found. tell, if any, is told each token when it is chosen, the
+// end too; a beam tells nothing. The state of the model does not change, and
+// prompts have no influence on each other. A text longer than the model's
+// positions is a configs.Error.
+func (g *Generator) Fill(ctx context.Context, prompts []Prompt, d Decoding, tell func(prompt, blank int, token int32)) ([][][]Written, error) {
+	positions := g.State.Model.MaxPositions
+	if err := d.check(positions); err != nil {
+		return nil, err
+	}
+	for i, p := range prompts {
+		if len(p.Tokens) > positions {
+			return nil, &configs.Error{Msg: fmt.Sprintf("text %d has %d tokens, the model positions for %d", i+1, len(p.Tokens), positions), Hint: "a shorter text"}
+		}
+		if len(p.Blanks) == 0 {
+			return nil, &configs.Error{Msg: fmt.Sprintf("text %d has no blank", i+1), Hint: "[MASK] in the text"}
+		}
+	}
+	sp := g.Tokenizer.Special()
+	tokens := writingTokens{sop: sp.SOP, eop: sp.EOP, size: min(g.Tokenizer.Size(), g.State.Model.Vocab)}
+	for _, id := range []int32{sp.Pad, sp.Unk, sp.CLS, sp.Mask} {
+		if id >= 0 {
+			tokens.never = append(tokens.never, id)
+		}
+	}
+	var out [][][]Written
+	for from := 0; from < len(prompts); {
+		to := min(len(prompts), from+max(1, fillRows/d.Beams))
+		err := torch.Do(func() error {
+			answers, err := g.fill(ctx, prompts[from:to], from, d, tokens, tell)
+			out = append(out, answers...)
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+		from = to
+	}
+	return out, nil
+}
+
+func (g *Generator) fill(ctx context.Context, prompts []Prompt, first int, d Decoding, tokens writingTokens, tell func(prompt, blank int, token int32)) ([][][]Written, error) {
+	var fillings []*filling
+	var texts [][]int32
+	capacity := 0
+	for i, p := range prompts {
+		f := newFilling(d, tokens, i, uint64(first+i), p.Blanks)
+		if tell != nil {
+			f.tell = func(blank int, token int32) { tell(first+i, blank, token) }
+		}
+		fillings, texts = append(fillings, f), append(texts, p.Tokens)
+		capacity = max(capacity, len(p.Blanks)*(d.MaxLength+1))
+	}
+	c, err := newCache(g.model.network.(*glm), texts, len(prompts)*d.Beams, capacity)
+	if err != nil {
+		return nil, err
+	}
+	defer c.close()
+	if err := fillAll(c, fillings, ctx.Err); err != nil {
+		return nil, err
+	}
+	var out [][][]Written
+	for _, f := range fillings {
+		out = append(out, f.answers)
+	}
+	return out, nil
+}
+
+// Likelihood is what a model makes of the tokens of a block that are scored.
+type Likelihood struct {
+	NLL    float64 // nats, summed
+	Tokens int
+	Greedy bool // each was the likeliest
+}
+
+// Score computes the likelihood of blocks, which have scored tokens, one after
+// another; progress, if any, is told how many are done.
+func (g *Generator) Score(ctx context.Context, blocks []spans.Block, progress func(done int)) ([]Likelihood, error) {
+	out := make([]Likelihood, len(blocks))
+	const together = 8
+	for from := 0; from < len(blocks); from += together {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		to := min(len(blocks), from+together)
+		err := torch.Do(func() error {
+			s := torch.NewScope()
+			defer s.Close()
+			b := newBatch(blocks[from:to])
+			logits, targets := targetLogits(s, g.model, b)
+			greedy := s.Ints(s.Argmax(logits, 1))
+			logp := s.Floats(s.Gather(s.LogSoftmax(logits, 1), 1, s.Reshape(targets, -1, 1)))
+			if err := s.Err(); err != nil {
+				return err
+			}
+			for i := from; i < to; i++ {
+				out[i].Greedy = true
+			}
+			for i, row := range b.owner {
+				l := &out[from+int(row)]
+				l.NLL -= float64(logp[i])
+				l.Tokens++
+				l.Greedy = l.Greedy && greedy[i] == b.targets[i]
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+		if progress != nil {
+			progress(to)
+		}
+	}
+	return out, nil
+}
