@@ -25,12 +25,13 @@ type Decoding struct {
 	NoRepeat      int // no run of so many tokens stands twice in an answer
 	// Sample draws each token from the distribution, sharpened by Temperature,
 	// of the TopK likeliest tokens (0: all) and of the fewest that together
-	// have probability TopP (0: all). Draws depend on Seed, the text's place
-	// and the token's, and on nothing else.
+	// have probability TopP (0: all). Draws depend on Seed, the text's place,
+	// First that of the first one, and the token's, and on nothing else.
 	Sample            bool
 	Temperature, TopP float64
 	TopK              int
 	Seed              uint64
+	First             int
 }
 
 // check returns a configs.Error for what cannot be done with a model of so many

@@ -122,7 +122,7 @@ func (g *Generator) fill(ctx context.Context, prompts []Prompt, first int, d Dec
 	var texts [][]int32
 	capacity := 0
 	for i, p := range prompts {
-		f := newFilling(d, tokens, i, uint64(first+i), p.Blanks)
+		f := newFilling(d, tokens, i, uint64(d.First+first+i), p.Blanks)
 		if tell != nil {
 			f.tell = func(blank int, token int32) { tell(first+i, blank, token) }
 		}

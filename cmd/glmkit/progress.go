@@ -39,6 +39,12 @@ func isTerminal(w io.Writer) bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
+// isTerminalInput tells whether a person types what is read.
+func isTerminalInput(r io.Reader) bool {
+	f, ok := r.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
 // newProgress reports on w; what names the work, unit what is counted.
 func newProgress(w io.Writer, what, unit string) *progress {
 	return &progress{w: w, what: what, unit: unit, start: time.Now(), lastLine: time.Now()}

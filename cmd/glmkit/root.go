@@ -96,7 +96,7 @@ Exit codes: 0 done, 1 failure, 2 usage or configuration, 3 bad data,
 	root.SetIn(s.in)
 	root.SetOut(s.out)
 	root.SetErr(s.err)
-	root.AddCommand(newPrepare(s), newInspect(s), newTrain(s), newConvert(s), newEval(s), newDoctor(s), newReport(s), newVersion(s))
+	root.AddCommand(newPrepare(s), newInspect(s), newTrain(s), newConvert(s), newEval(s), newFill(s), newDoctor(s), newReport(s), newVersion(s))
 	for _, group := range root.Commands() {
 		if group.HasSubCommands() && !group.Runnable() {
 			// By itself cobra answers an unknown subcommand with help and success.

@@ -16,4 +16,5 @@ func pretrain(context.Context, streams, pretrainOptions) error { return noLibtor
 func finetune(context.Context, streams, finetuneOptions) error { return noLibtorch() }
 func convert(context.Context, streams, convertOptions) error   { return noLibtorch() }
 func evaluate(context.Context, streams, evalOptions) error     { return noLibtorch() }
+func fill(context.Context, streams, fillOptions) error         { return noLibtorch() }
 func doctor(streams) error                                     { return noLibtorch() }

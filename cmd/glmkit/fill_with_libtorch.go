@@ -1,0 +1,200 @@
+//go:build cgo
+
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/glmkit/glmkit/configs"
+	"github.com/glmkit/glmkit/runner"
+)
+
+func fill(ctx context.Context, s streams, o fillOptions) error {
+	if o.file != "" && len(o.texts) > 0 {
+		return &configs.Error{Field: "--file", Msg: "texts as arguments and in a file", Hint: "one of the two"}
+	}
+	g, err := runner.OpenGenerator(o.run, o.device, o.threads)
+	if err != nil {
+		return exitForm(err)
+	}
+	defer g.Close()
+	w := &fillWriter{fillOptions: o, g: g, out: s.out, note: noteTo(s), stream: isTerminal(s.out) && !o.json && o.beams == 1}
+	typed := o.typed(s)
+	before := func() {}
+	if typed {
+		fmt.Fprintln(s.err, "A text with [MASK], and Enter. Ctrl-D ends it.")
+		before = func() { fmt.Fprint(s.err, "> ") }
+	}
+	var waiting []string
+	err = o.lines(ctx, s, before, func(text string) error {
+		if waiting = append(waiting, text); !typed && !w.stream && len(waiting) < fillTogether {
+			return nil
+		}
+		err := w.fill(ctx, waiting)
+		waiting = nil
+		var usage *configs.Error
+		if typed && errors.As(err, &usage) {
+			fmt.Fprintln(s.err, err) // a person types another one
+			return nil
+		}
+		return err
+	})
+	if err == nil && len(waiting) > 0 {
+		err = w.fill(ctx, waiting)
+	}
+	if typed {
+		fmt.Fprintln(s.err)
+		if ctx.Err() != nil {
+			return nil // the usual way to leave a prompt
+		}
+	}
+	return exitForm(err)
+}
+
+// fillTogether is how many texts are filled side by side.
+const fillTogether = 64
+
+// fillWriter fills texts and writes them.
+type fillWriter struct {
+	fillOptions
+	g      *runner.Generator
+	out    io.Writer
+	note   func(string)
+	stream bool // write while filling, one text at a time
+	noted  bool
+	done   int // texts
+}
+
+// prompt encodes a text: [CLS], the pieces with masks between them, and the end
+// of a text unless it is to be gone on with (GLM repository,
+// generate_samples.py).
+func (w *fillWriter) prompt(pieces, blanks []string) (runner.Prompt, error) {
+	sp := w.g.Tokenizer.Special()
+	p := runner.Prompt{Tokens: []int32{sp.CLS}}
+	for i, piece := range pieces {
+		if i < len(blanks) {
+			piece = strings.TrimRight(piece, " ") // a mask takes the space before it
+		}
+		p.Tokens = w.g.Tokenizer.Encode(p.Tokens, piece)
+		if i == len(blanks) {
+			break
+		}
+		mask := map[string]int32{"[MASK]": sp.Mask, "[sMASK]": sp.SMask, "[gMASK]": sp.GMask}[blanks[i]]
+		if mask < 0 || int(mask) >= w.g.State.Model.Vocab {
+			return p, &configs.Error{Msg: "the model's vocabulary has no " + blanks[i], Hint: "[MASK]"}
+		}
+		if blanks[i] != "[MASK]" && !w.g.TaskMask && !w.noted {
+			w.note("the model was not trained with " + blanks[i] + ": what it writes there means little")
+			w.noted = true
+		}
+		p.Blanks = append(p.Blanks, len(p.Tokens))
+		p.Tokens = append(p.Tokens, mask)
+	}
+	if pieces[len(blanks)] != "" || blanks[len(blanks)-1] != "[gMASK]" {
+		p.Tokens = append(p.Tokens, sp.Pad)
+	}
+	return p, nil
+}
+
+func (w *fillWriter) fill(ctx context.Context, texts []string) error {
+	last := "[MASK]"
+	if w.g.TaskMask {
+		last = "[gMASK]"
+	}
+	prompts := make([]runner.Prompt, len(texts))
+	pieces, blanks := make([][]string, len(texts)), make([][]string, len(texts))
+	for i, text := range texts {
+		var err error
+		pieces[i], blanks[i] = cutAtBlanks(text, last)
+		if prompts[i], err = w.prompt(pieces[i], blanks[i]); err != nil {
+			return err
+		}
+		if n, most := len(prompts[i].Tokens), w.g.State.Model.MaxPositions; n > most {
+			return &configs.Error{Msg: fmt.Sprintf("the text that begins with %.40q has %d tokens, the model positions for %d", text, n, most), Hint: "a shorter text"}
+		}
+	}
+	d := runner.Decoding{
+		Beams: w.beams, LengthPenalty: w.lengthPenalty, MinLength: w.min, NoRepeat: w.noRepeat,
+		MaxLength: min(w.max, w.g.State.Model.MaxPositions),
+		Sample:    w.sample, Temperature: w.temperature, TopK: w.topK, TopP: w.topP, Seed: w.seed, First: w.done,
+	}
+	w.done += len(texts)
+	if w.stream {
+		return w.streamed(ctx, prompts[0], pieces[0], d)
+	}
+	answers, err := w.g.Fill(ctx, prompts, d, nil)
+	if err != nil {
+		return err
+	}
+	for i := range texts {
+		if err := w.write(texts[i], pieces[i], blanks[i], answers[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// write writes a text that was filled.
+func (w *fillWriter) write(text string, pieces, blanks []string, answers [][]runner.Written) error {
+	line := filledJSON{Text: text}
+	var whole strings.Builder
+	for i, piece := range pieces {
+		whole.WriteString(piece)
+		if i == len(blanks) {
+			break
+		}
+		blank := blankJSON{Mask: blanks[i]}
+		for _, a := range answers[i] {
+			tokens := make([]string, len(a.Tokens))
+			for j, id := range a.Tokens {
+				tokens[j] = w.g.Tokenizer.Token(id)
+			}
+			blank.Answers = append(blank.Answers, answerJSON{strings.TrimSpace(w.g.Tokenizer.Decode(a.Tokens)), tokens, a.LogProb, a.Score, a.Ended})
+		}
+		line.Blanks = append(line.Blanks, blank)
+		whole.WriteString(joined(whole.String(), blank.Answers[0].Text))
+	}
+	line.Filled = whole.String()
+	if !w.json {
+		_, err := fmt.Fprintln(w.out, strings.ReplaceAll(line.Filled, "\n", " "))
+		return err
+	}
+	encoder := json.NewEncoder(w.out)
+	encoder.SetEscapeHTML(false)
+	return encoder.Encode(line)
+}
+
+// streamed writes a text while it is filled, what is filled in bold.
+func (w *fillWriter) streamed(ctx context.Context, p runner.Prompt, pieces []string, d runner.Decoding) error {
+	var written []int32
+	shown, at := "", 0 // what stands on the terminal of this blank
+	fmt.Fprint(w.out, pieces[0])
+	advance := func(blank int) {
+		for ; at < blank; at++ {
+			fmt.Fprint(w.out, pieces[at+1])
+			written, shown = nil, ""
+		}
+	}
+	_, err := w.g.Fill(ctx, []runner.Prompt{p}, d, func(_, blank int, token int32) {
+		advance(blank)
+		if token == w.g.Tokenizer.Special().EOP {
+			return
+		}
+		written = append(written, token)
+		now := joined(pieces[blank], strings.TrimSpace(w.g.Tokenizer.Decode(written)))
+		if strings.HasPrefix(now, shown) && !strings.HasSuffix(now, "\ufffd") {
+			fmt.Fprintf(w.out, "\x1b[1m%s\x1b[0m", now[len(shown):])
+			shown = now
+		}
+	})
+	if err == nil {
+		advance(len(pieces) - 1)
+	}
+	fmt.Fprintln(w.out)
+	return err
+}
