@@ -32,7 +32,7 @@ type Options struct {
 	// says which differences they would show. 0: none.
 	Plan int
 
-	pairs []pair // to compare, instead of every model with the baseline
+	pairs []pair // to compare, instead of every model with the baseline: of Compare
 }
 
 // pair is two models to compare.
@@ -202,6 +202,14 @@ func (b *builder) arrange() error {
 		b.models = append(b.models, model)
 	}
 	slices.Sort(b.models)
+	if b.options.pairs != nil {
+		b.models = nil
+		for _, p := range b.options.pairs {
+			b.models = append(b.models, p.base, p.model)
+		}
+		b.arrangeTasks()
+		return nil
+	}
 	baseline, err := b.findBaseline()
 	if err != nil {
 		return err
@@ -219,7 +227,7 @@ func (b *builder) arrange() error {
 
 // pairs finds what is compared with what: everything with the baseline.
 func (b *builder) pairs() {
-	if b.options.pairs != nil || b.table.Baseline == "" {
+	if b.table.Baseline == "" {
 		return
 	}
 	for _, model := range b.models[1:] {

@@ -8,7 +8,10 @@ import (
 	"github.com/glmkit/glmkit/tasks"
 )
 
-const accuracyName = "Acc"
+const (
+	accuracyName = "Acc"
+	parityName   = "Parity" // which is not better when higher
+)
 
 // column is a metric of a task.
 type column struct {
@@ -72,7 +75,7 @@ var columns = []column{
 	{"MultiRC", "F1a", labelSums(metrics.BinaryF1Sums), guessing, 0},
 	{"MultiRC", "EM", exactMatchSums, guessing, 0},
 	{"AX-b", "MCC", classSums(metrics.MatthewsSums), nothing, -100},
-	{"AX-g", "Parity", paritySums, meaningless, 0},
+	{"AX-g", parityName, paritySums, meaningless, 0},
 	{"AX-g", accuracyName, accuracySums, majority, 0},
 }
 
@@ -85,7 +88,7 @@ var figures = map[string][]column{
 	"f1a":      {{"", "F1a", labelSums(metrics.BinaryF1Sums), guessing, 0}},
 	"em":       {{"", "EM", exactMatchSums, guessing, 0}, {"", "EM", answerSums(metrics.ExactMatch), ownChoices, 0}},
 	"matthews": {{"", "MCC", classSums(metrics.MatthewsSums), nothing, -100}},
-	"parity":   {{"", "Parity", paritySums, meaningless, 0}},
+	"parity":   {{"", parityName, paritySums, meaningless, 0}},
 }
 
 // paperTasks lists the tasks of the paper's table in its order.

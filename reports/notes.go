@@ -443,8 +443,12 @@ func (b *builder) tests() (n int, methods []string) {
 	return n, methods
 }
 
-// explainMade says how to make the table again; Check reads it.
+// explainMade says how to make the table again.
 func (b *builder) explainMade() {
+	if b.table.Baseline == "" && len(b.options.pairs) > 0 {
+		b.method("Made by: glmkit report compare, from %d results with sha256 %.16s.", b.table.Made.Results, b.table.Made.SHA256)
+		return
+	}
 	b.method("Made by: %s", b.table.Made)
 }
 

@@ -29,7 +29,7 @@ type Table struct {
 	Made   Made     `json:"made"`
 }
 
-// Made says how a table came about, so that Check can make it again.
+// Made says how a table came about, so that it can be made again.
 type Made struct {
 	Baseline  string `json:"baseline"`  // Options.Baseline
 	Published string `json:"published"` // Options.Published

@@ -55,16 +55,13 @@ docs/reports.md explains how to read the table.`,
 		o.paths = args
 		return report(s, o)
 	}
-	cmd.AddCommand(newReportPublished(s))
+	cmd.AddCommand(newReportCompare(s), newReportPublished(s))
 	return cmd
 }
 
 func report(s streams, o reportOptions) error {
-	if o.format == "" {
-		o.format = defaultReportFormat(s, o.out)
-	}
-	if !slices.Contains(reportFormats, o.format) {
-		return &configs.Error{Field: "--format", Msg: fmt.Sprintf("there is no format %q", o.format), Hint: "one of " + strings.Join(reportFormats, ", ")}
+	if err := o.chooseFormat(s); err != nil {
+		return err
 	}
 	results, err := reports.ReadResults(o.paths)
 	if err != nil {
@@ -74,6 +71,22 @@ func report(s streams, o reportOptions) error {
 	if err != nil {
 		return err
 	}
+	return o.write(s, table)
+}
+
+// chooseFormat takes the usual format where none is asked for.
+func (o *reportOptions) chooseFormat(s streams) error {
+	if o.format == "" {
+		o.format = defaultReportFormat(s, o.out)
+	}
+	if !slices.Contains(reportFormats, o.format) {
+		return &configs.Error{Field: "--format", Msg: fmt.Sprintf("there is no format %q", o.format), Hint: "one of " + strings.Join(reportFormats, ", ")}
+	}
+	return nil
+}
+
+// write writes the table to --out or the standard output.
+func (o *reportOptions) write(s streams, table *reports.Table) error {
 	if o.out == "" {
 		return writeReport(s.out, table, o.format)
 	}

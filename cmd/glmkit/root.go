@@ -26,6 +26,7 @@ const (
 	exitUsage       = 2   // usage or configuration
 	exitData        = 3   // bad input data
 	exitDevice      = 4   // no device or libtorch
+	exitRegression  = 5   // report compare --fail-on regression found one
 	exitInterrupted = 130 // stopped by a signal, state saved
 )
 
@@ -56,6 +57,7 @@ func classify(ctx context.Context, err error) (code int, hint string) {
 	var data *corpus.DataError
 	var config *configs.Error
 	var device *deviceError
+	var regression *regressionError
 	switch {
 	case errors.As(err, &data):
 		return exitData, data.Hint
@@ -63,6 +65,8 @@ func classify(ctx context.Context, err error) (code int, hint string) {
 		return exitUsage, config.Hint
 	case errors.As(err, &device):
 		return exitDevice, device.hint
+	case errors.As(err, &regression):
+		return exitRegression, ""
 	case ctx.Err() != nil && errors.Is(err, context.Canceled):
 		return exitInterrupted, "the same command again: it continues where it stopped"
 	case isUsage(err):
@@ -89,7 +93,8 @@ func newRoot(s streams) *cobra.Command {
 and an equal-sized BERT, evaluates them, and reports the comparison.
 
 Exit codes: 0 done, 1 failure, 2 usage or configuration, 3 bad data,
-4 no device or libtorch, 130 interrupted with the state saved.`,
+4 no device or libtorch, 5 regression found (report compare --fail-on),
+130 interrupted with the state saved.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
