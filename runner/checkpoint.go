@@ -64,6 +64,7 @@ type State struct {
 	PretrainedTokens int64 `json:"pretrained_tokens,omitempty"`
 	PretrainedSteps  int   `json:"pretrained_steps,omitempty"`
 	Best             *Best `json:"best,omitempty"` // under train.keep_best
+	PartB                  // of GLM; inherited by what is finetuned
 }
 
 // Best is where the validation loss, in nats per target token, was the lowest.

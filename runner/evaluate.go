@@ -67,7 +67,7 @@ func Evaluate(ctx context.Context, run, splitFile, device string, threads int, p
 			return &configs.Error{Field: run, Msg: fmt.Sprintf("was finetuned on %s, not on %s", st.Task, asked), Hint: "the split of its own task"}
 		}
 		start := time.Now()
-		scores, err := score(ctx, m, split.Examples, func(done int) {
+		scores, err := score(ctx, m, st.numbered(split.Examples), func(done int) {
 			if progress != nil {
 				progress(done, len(split.Examples))
 			}

@@ -37,7 +37,7 @@ func Finetune(ctx context.Context, c *configs.Config, from, trainFile string, se
 		return State{}, err
 	}
 	recipe := c.Finetune.For(split.Header.FinetuneRecipe())
-	examples := newExampleSource(split.Examples, recipe.BatchSize, seed)
+	examples := newExampleSource(identity.numbered(split.Examples), recipe.BatchSize, seed)
 	identity.Kind, identity.Task, identity.Seed = "finetune", split.Header.Task, seed
 	identity.TotalSteps = examples.perEpoch * recipe.Epochs
 	if recipe.MaxSteps > 0 {
@@ -78,7 +78,7 @@ func Finetune(ctx context.Context, c *configs.Config, from, trainFile string, se
 // pretrained is what a run inherits from the weights it starts from, which must
 // fit the task file. Where no vocabulary came along, the tasks' is taken.
 func pretrained(weights *origin, c configs.Model, split *tasks.Split) (identity State, err error) {
-	identity = State{Tokenizer: cmp.Or(weights.tokenizer, split.Header.Tokenizer), PretrainedTokens: weights.state.Tokens, PretrainedSteps: weights.state.Step}
+	identity = State{Tokenizer: cmp.Or(weights.tokenizer, split.Header.Tokenizer), PretrainedTokens: weights.state.Tokens, PretrainedSteps: weights.state.Step, PartB: weights.state.PartB}
 	if identity.Model, err = weights.model(c); err != nil {
 		return identity, err
 	}

@@ -80,6 +80,9 @@ func Pretrain(ctx context.Context, c *configs.Config, data, valid string, o Opti
 		Kind: "pretrain", Seed: c.Train.Seed, TotalSteps: c.Train.Steps, Model: c.Model,
 		Tokenizer: vocabulary.Hash(), Data: dataIdentity(train.Split()),
 	}
+	if c.Model.Architecture == "glm" {
+		identity.PartB = partB(windows.objective)
+	}
 	start := func(m *model) error { return m.params.draw(c.Train.Seed, 0) }
 	if weights != nil {
 		if _, err := weights.check(c.Model); err != nil {

@@ -29,6 +29,9 @@ type Options struct {
 	Note func(string)
 	// TensorBoard writes event files into the run's folder tensorboard.
 	TensorBoard bool
+	// Version of glmkit and Command line, for the record of the run's environment.
+	Version string
+	Command []string
 }
 
 // openSession makes the model and optimizer of a run, new by start or from the
@@ -106,6 +109,11 @@ func (r *session) open(c *configs.Config, o Options, start func(*model) error) e
 			return err
 		}
 	}
+	if !r.finished() {
+		if err := r.recordEnvironment(o); err != nil {
+			return err
+		}
+	}
 	return renameio.WriteFile(filepath.Join(r.dir, configFile), r.configYAML, 0o666)
 }
 
@@ -150,7 +158,7 @@ func claim(dir string) error {
 	}
 	for _, e := range entries {
 		switch name := e.Name(); {
-		case name == configFile, name == metricsFile, name == checkpointsDir, name == latestFile, name == bestFile, name == tensorboardDir:
+		case name == configFile, name == metricsFile, name == checkpointsDir, name == latestFile, name == bestFile, name == tensorboardDir, name == environmentFile:
 		case strings.HasPrefix(name, "."): // a file that a killed run was about to rename
 		default:
 			return &configs.Error{Field: dir, Msg: "holds something else than a run: " + name, Hint: "another --out"}

@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
 
 	"github.com/glmkit/glmkit/runner"
 )
@@ -26,7 +27,7 @@ func finetune(ctx context.Context, s streams, o finetuneOptions) error {
 			out := o.runDir(name, seed)
 			observe, done := watch(s, fmt.Sprintf("finetune %d/%d %s seed %d", number, cells, name, seed), out, metrics)
 			st, err := runner.Finetune(ctx, o.config, o.from, splitFile(o.prepared, name, "train"), seed,
-				runner.Options{Out: out, Device: o.device, Threads: o.threads, Observe: observe, TensorBoard: o.tensorboard, Note: noteTo(s)})
+				runner.Options{Out: out, Device: o.device, Threads: o.threads, Observe: observe, TensorBoard: o.tensorboard, Version: versionString(), Command: os.Args, Note: noteTo(s)})
 			done()
 			if err != nil {
 				return exitForm(err)

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -137,4 +138,46 @@ func TestTrainSurvivesKills(t *testing.T) {
 	}
 	slices.Sort(reached)
 	t.Logf("%d kills in %d runs; newest checkpoint after a kill, by step: %v", kills, runs, reached)
+}
+
+// TestSecondSignal interrupts training in the middle of a long step: the first
+// signal waits for its end, the second ends the process at once.
+func TestSecondSignal(t *testing.T) {
+	corpus := smallCorpus(t)
+	run := filepath.Join(t.TempDir(), "run")
+	cmd := glmkitCommand(t, "train", "pretrain", "--data", corpus, "--out", run, "--config", "glm-demo", "--device", "cpu", "--threads", "1",
+		"--set", "model.layers=8", "--set", "model.hidden=512", "--set", "train.batch_size=4096", "--set", "train.micro_batch=2", "--set", "compute.peak_tflops=1")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer cmd.Process.Kill()
+	ended := make(chan struct{})
+	go func() {
+		cmd.Wait()
+		close(ended)
+	}()
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
+		if _, err := os.Stat(filepath.Join(run, "env.jsonl")); err == nil {
+			break // the model is made, the first step about to begin
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("training does not begin")
+		}
+	}
+	time.Sleep(2 * time.Second) // into the first step, which takes minutes
+	cmd.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-ended:
+		t.Fatalf("the first signal ended it in the middle of a step: %v", cmd.ProcessState)
+	case <-time.After(time.Second):
+	}
+	cmd.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-ended:
+		if status := cmd.ProcessState.Sys().(syscall.WaitStatus); !status.Signaled() || status.Signal() != syscall.SIGTERM {
+			t.Errorf("ended with %v, want by the signal", cmd.ProcessState)
+		}
+	case <-time.After(5 * time.Second):
+		t.Error("the second signal does not end it")
+	}
 }

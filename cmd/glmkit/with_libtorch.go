@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -102,7 +103,7 @@ func pretrain(ctx context.Context, s streams, o pretrainOptions) error {
 	defer stop()
 	observe, done := watch(s, "pretrain "+o.config.Model.Architecture, o.out, metrics)
 	start := time.Now()
-	st, err := runner.Pretrain(ctx, o.config, o.data, o.valid, runner.Options{Out: o.out, Device: o.device, Threads: o.threads, Observe: observe, TensorBoard: o.tensorboard, From: o.from, Note: noteTo(s)})
+	st, err := runner.Pretrain(ctx, o.config, o.data, o.valid, runner.Options{Out: o.out, Device: o.device, Threads: o.threads, Observe: observe, TensorBoard: o.tensorboard, Version: versionString(), Command: os.Args, From: o.from, Note: noteTo(s)})
 	done()
 	if err != nil {
 		return exitForm(err)
