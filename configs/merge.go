@@ -21,6 +21,7 @@ import (
 type merger struct {
 	config *Config
 	layer  string            // file or assignment being read, for errors
+	at     int               // > 0: the line of layer that a value read by itself is from
 	origin map[string]origin // by dotted key: the layer that set it last
 }
 
@@ -60,6 +61,11 @@ func (m *merger) set(assignment string) error {
 	if !ok || key == "" {
 		return &Error{Field: m.layer, Msg: "not of the form key=value", Hint: "--set train.steps=1000"}
 	}
+	return m.assign(key, text)
+}
+
+// assign merges one value, written as YAML.
+func (m *merger) assign(key, text string) error {
 	file, err := parser.ParseBytes([]byte(text), 0)
 	if err != nil {
 		return m.syntax(err)
@@ -217,9 +223,15 @@ func scalarText(node ast.Node) (text string, ok bool) {
 	return "", false
 }
 
+// assignment tells a flag from a file, which has lines.
+func (m *merger) assignment() bool { return strings.HasPrefix(m.layer, "--") }
+
 func (m *merger) line(node ast.Node) int {
-	if strings.HasPrefix(m.layer, "--set ") {
+	if m.assignment() {
 		return 0
+	}
+	if m.at > 0 {
+		return m.at
 	}
 	return node.GetToken().Position.Line
 }
@@ -242,7 +254,7 @@ func (m *merger) syntax(err error) error {
 	}
 	if errors.As(err, &positioned) {
 		e.Msg = positioned.GetMessage()
-		if t := positioned.GetToken(); t != nil && !strings.HasPrefix(m.layer, "--set ") {
+		if t := positioned.GetToken(); t != nil && !m.assignment() {
 			e.Line = t.Position.Line
 		}
 	}

@@ -63,14 +63,21 @@ type State struct {
 	// PretrainedTokens and PretrainedSteps are those of the weights started from.
 	PretrainedTokens int64 `json:"pretrained_tokens,omitempty"`
 	PretrainedSteps  int   `json:"pretrained_steps,omitempty"`
-	Best             *Best `json:"best,omitempty"` // under train.keep_best
 	PartB                  // of GLM; inherited by what is finetuned
+	// Pattern is that of the cloze questions that a GLM was finetuned on.
+	Pattern *int `json:"pattern,omitempty"`
+	// Dev is the identity of the data by which finetuning chooses its epoch.
+	Dev  string `json:"dev,omitempty"`
+	Best *Best  `json:"best,omitempty"`
 }
 
-// Best is where the validation loss, in nats per target token, was the lowest.
+// Best is where a run was at its best so far: in pretraining under
+// train.keep_best the step of the lowest validation loss, in finetuning with a
+// dev split that of the highest value of the task's metric.
 type Best struct {
-	Step int     `json:"step"`
-	Loss float64 `json:"loss"`
+	Step  int     `json:"step"`
+	Loss  float64 `json:"loss,omitempty"`  // nats per target token
+	Value float64 `json:"value,omitempty"` // of the metric, 0-100
 }
 
 // manifest names a checkpoint's files with their sha256 in hex.

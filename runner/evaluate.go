@@ -93,18 +93,15 @@ func IsRun(dir string) bool {
 	return ok && err == nil
 }
 
-// TaskOf returns the task that a run was finetuned on.
-func TaskOf(run string) (string, error) {
+// Finetuned returns the state of a run that was finetuned on a task.
+func Finetuned(run string) (State, error) {
 	checkpoint, err := findCheckpoint(run)
 	if err != nil {
-		return "", err
+		return State{}, err
 	}
 	st, _, err := readState(checkpoint)
-	if err != nil {
-		return "", err
+	if err == nil && st.Task == "" {
+		err = &configs.Error{Field: run, Msg: "is pretrained, not finetuned on a task", Hint: "glmkit train finetune"}
 	}
-	if st.Task == "" {
-		return "", &configs.Error{Field: run, Msg: "is pretrained, not finetuned on a task", Hint: "glmkit train finetune"}
-	}
-	return st.Task, nil
+	return st, err
 }

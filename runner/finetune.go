@@ -18,7 +18,9 @@ import (
 // Finetune trains a model on one task's training file from pretrained weights in
 // any form that is read, from the newest checkpoint of the run's directory if it
 // has one. The weights tell the model's shape; c.Model adds to it what they do
-// not say, and positions. It returns the final state.
+// not say, and positions. With o.Dev the checkpoint of the epoch that is best by
+// the task's metric is kept as the run's best one, and choice.json tells it and
+// what the others had. It returns the final state.
 func Finetune(ctx context.Context, c *configs.Config, from, trainFile string, seed uint64, o Options) (State, error) {
 	split, err := tasks.OpenSplit(trainFile)
 	if err != nil {
@@ -36,9 +38,16 @@ func Finetune(ctx context.Context, c *configs.Config, from, trainFile string, se
 	if identity.Data, err = hashFile(trainFile); err != nil {
 		return State{}, err
 	}
+	chooser, err := newChooser(o.Dev, o.Out, split.Header)
+	if err != nil {
+		return State{}, err
+	}
 	recipe := c.Finetune.For(split.Header.FinetuneRecipe())
 	examples := newExampleSource(identity.numbered(split.Examples), recipe.BatchSize, seed)
 	identity.Kind, identity.Task, identity.Seed = "finetune", split.Header.Task, seed
+	if split.Header.Form == tasks.Cloze {
+		identity.Pattern = &split.Header.Pattern
+	}
 	identity.TotalSteps = examples.perEpoch * recipe.Epochs
 	if recipe.MaxSteps > 0 {
 		identity.TotalSteps = min(identity.TotalSteps, recipe.MaxSteps)
@@ -49,9 +58,13 @@ func Finetune(ctx context.Context, c *configs.Config, from, trainFile string, se
 	case tasks.ChoiceHead:
 		identity.Classifier = 1
 	}
+	if chooser != nil {
+		identity.Dev = chooser.data
+	}
 	run := *c
 	run.Model = identity.Model
 	run.Train.Schedule, run.Train.Optimizer, run.Train.Steps, run.Train.Seed = recipe.Schedule, recipe.Optimizer, identity.TotalSteps, seed
+	run.Train.BatchSize, run.Train.MicroBatch, run.Train.Ramp = recipe.BatchSize, 0, configs.Ramp{From: 1}
 	run.Train.MaxTokens, run.Train.MaxHours = 0, 0 // pretraining's
 	var final State
 	err = torch.Do(func() error {
@@ -68,6 +81,11 @@ func Finetune(ctx context.Context, c *configs.Config, from, trainFile string, se
 			return err
 		}
 		defer r.close()
+		if chooser != nil {
+			if err := chooser.join(ctx, r, examples.perEpoch); err != nil {
+				return err
+			}
+		}
 		err = r.run(ctx, examples, nil, o)
 		final = r.state
 		return err

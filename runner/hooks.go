@@ -6,6 +6,7 @@ import (
 	"math"
 
 	"github.com/glmkit/glmkit/spans"
+	"github.com/glmkit/glmkit/tasks"
 )
 
 // StepInfo is one optimizer step as seen from outside.
@@ -24,6 +25,8 @@ type StepInfo struct {
 	// ValidBy is the validation loss of each objective (token, sentence,
 	// document) of a GLM, in nats per target token.
 	ValidBy map[string]float64
+	// Dev is the task's metrics on the dev split, when this step measured them.
+	Dev []tasks.Metric
 
 	effort effort // of this step
 }

@@ -100,7 +100,7 @@ func TestValidation(t *testing.T) {
 			continue
 		}
 		if *l.Valid < best.Loss {
-			best = Best{l.Step, *l.Valid}
+			best = Best{Step: l.Step, Loss: *l.Valid}
 		}
 		low, high := math.Inf(1), math.Inf(-1)
 		for _, name := range []string{"token", "sentence", "document"} {
@@ -141,7 +141,7 @@ func TestResumeRefusesOtherBatches(t *testing.T) {
 		change(&c.Train)
 		_, err := Pretrain(context.Background(), c, f.corpus, "", o)
 		var wrong *configs.Error
-		if !errors.As(err, &wrong) || !strings.Contains(err.Error(), "train.ramp") {
+		if !errors.As(err, &wrong) || !strings.Contains(err.Error(), "cannot be continued: its train.") {
 			t.Errorf("error %v", err)
 		}
 	}

@@ -95,7 +95,9 @@ func (r *session) train(ctx context.Context) error {
 		}
 		r.pace.take(&info, r.model.config, micros, began, waited)
 		for _, h := range r.hooks {
-			if err := h.after(&info); err != nil {
+			if err := h.after(&info); err != nil && ctx.Err() != nil && errors.Is(err, context.Canceled) {
+				return r.interrupt()
+			} else if err != nil {
 				return fmt.Errorf("%s at step %d: %w", h.name, step, err)
 			}
 		}

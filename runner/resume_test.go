@@ -119,6 +119,9 @@ func finalFiles(t *testing.T, run string) map[string]string {
 		}
 		out[name] = string(data)
 	}
+	if data, err := os.ReadFile(filepath.Join(run, choiceFile)); err == nil {
+		out[choiceFile] = string(data)
+	}
 	return out
 }
 
@@ -139,6 +142,7 @@ func TestResumeIsExact(t *testing.T) {
 	}
 	finetune := func(architecture, prepared string) func(context.Context, Options) (State, error) {
 		return func(ctx context.Context, o Options) (State, error) {
+			o.Dev = filepath.Join(prepared, "CB", "val.arrow")
 			return Finetune(ctx, config(t, architecture), base+architecture, filepath.Join(prepared, "CB", "train.arrow"), 3, o)
 		}
 	}

@@ -27,6 +27,9 @@ type Options struct {
 	From string
 	// Note, if set, is told what a person should know of the weights started from.
 	Note func(string)
+	// Dev names a prepared, labelled split of the task by which finetuning
+	// chooses its epoch; empty: none is chosen.
+	Dev string
 	// TensorBoard writes event files into the run's folder tensorboard.
 	TensorBoard bool
 	// Version of glmkit and Command line, for the record of the run's environment.
@@ -81,7 +84,7 @@ func (r *session) open(c *configs.Config, o Options, start func(*model) error) e
 		if err := sameRun(r.dir, saved, r.state); err != nil {
 			return err
 		}
-		if err := sameBatches(r.dir, checkpoint, saved.Kind, c.Train); err != nil {
+		if err := sameRecipe(r.dir, checkpoint, saved.Kind, c.Train); err != nil {
 			return err
 		}
 		r.state = saved
@@ -158,7 +161,7 @@ func claim(dir string) error {
 	}
 	for _, e := range entries {
 		switch name := e.Name(); {
-		case name == configFile, name == metricsFile, name == checkpointsDir, name == latestFile, name == bestFile, name == tensorboardDir, name == environmentFile:
+		case name == configFile, name == metricsFile, name == checkpointsDir, name == latestFile, name == bestFile, name == choiceFile, name == tensorboardDir, name == environmentFile:
 		case strings.HasPrefix(name, "."): // a file that a killed run was about to rename
 		default:
 			return &configs.Error{Field: dir, Msg: "holds something else than a run: " + name, Hint: "another --out"}
@@ -184,7 +187,7 @@ func sameRun(dir string, saved, asked State) error {
 	case saved.Kind != asked.Kind || saved.Task != asked.Task:
 		differ = fmt.Sprintf("it is a run of %s %s", saved.Kind, saved.Task)
 	case saved.Model != asked.Model:
-		differ = differingField(saved.Model, asked.Model)
+		differ = differingField("model", saved.Model, asked.Model)
 	case saved.Seed != asked.Seed:
 		differ = fmt.Sprintf("its seed is %d, asked for %d", saved.Seed, asked.Seed)
 	case saved.Tokenizer != asked.Tokenizer:
@@ -193,6 +196,8 @@ func sameRun(dir string, saved, asked State) error {
 		differ = "its training data is another one"
 	case saved.Pretrained != asked.Pretrained:
 		differ = "it started from other weights"
+	case saved.Dev != asked.Dev:
+		differ = "it chooses its epoch by another dev split, or by none"
 	case saved.Precision != asked.Precision:
 		differ = fmt.Sprintf("its matrix products are %s, here %s (compute.precision)", saved.Precision, asked.Precision)
 	case saved.TotalSteps != asked.TotalSteps:
@@ -203,29 +208,38 @@ func sameRun(dir string, saved, asked State) error {
 	return &configs.Error{Field: dir, Msg: "holds a run that cannot be continued: " + differ, Hint: "another --out, or the configuration of that run (its config.yaml)"}
 }
 
-// sameBatches refuses to go on with pretraining in other batches: where a step's
-// windows lie depends on all batches before it.
-func sameBatches(dir, checkpoint, kind string, asked configs.Train) error {
-	if kind != "pretrain" {
-		return nil
-	}
-	saved, err := configs.Load(filepath.Join(checkpoint, configFile), nil)
+// sameRecipe refuses to go on with pretraining in other batches, as where a
+// step's windows lie depends on all batches before it, and with finetuning by
+// another recipe, as the result is to be that of the recipe.
+func sameRecipe(dir, checkpoint, kind string, asked configs.Train) error {
+	config, err := configs.Load(filepath.Join(checkpoint, configFile), nil)
 	if err != nil {
 		return err
 	}
-	if t := saved.Train; t.BatchSize != asked.BatchSize || t.Ramp != asked.Ramp {
-		return &configs.Error{Field: dir, Msg: fmt.Sprintf("holds a run that cannot be continued: its train.batch_size is %d and its train.ramp %+v, asked for %d and %+v", t.BatchSize, t.Ramp, asked.BatchSize, asked.Ramp),
-			Hint: "another --out, or the configuration of that run (its config.yaml)"}
+	saved := config.Train
+	var differ string
+	switch finetuning := kind == "finetune"; {
+	case saved.BatchSize != asked.BatchSize:
+		// finetuning writes its recipe's batch there, too
+		differ = fmt.Sprintf("its train.batch_size is %d, asked for %d", saved.BatchSize, asked.BatchSize)
+	case !finetuning && saved.Ramp != asked.Ramp:
+		differ = fmt.Sprintf("its train.ramp is %+v, asked for %+v", saved.Ramp, asked.Ramp)
+	case finetuning && saved.Optimizer != asked.Optimizer:
+		differ = differingField("optimizer", saved.Optimizer, asked.Optimizer)
+	case finetuning && saved.Schedule != asked.Schedule:
+		differ = differingField("schedule", saved.Schedule, asked.Schedule)
+	default:
+		return nil
 	}
-	return nil
+	return &configs.Error{Field: dir, Msg: "holds a run that cannot be continued: " + differ, Hint: "another --out, or the configuration of that run (its config.yaml)"}
 }
 
-// differingField names the first field in which two models differ.
-func differingField(saved, asked configs.Model) string {
+// differingField names the first field in which two sections differ.
+func differingField[T any](section string, saved, asked T) string {
 	a, b := reflect.ValueOf(saved), reflect.ValueOf(asked)
 	for i := range a.NumField() {
 		if x, y := a.Field(i).Interface(), b.Field(i).Interface(); x != y {
-			return fmt.Sprintf("its model.%s is %v, asked for %v", a.Type().Field(i).Tag.Get("yaml"), x, y)
+			return fmt.Sprintf("its %s.%s is %v, asked for %v", section, a.Type().Field(i).Tag.Get("yaml"), x, y)
 		}
 	}
 	return ""

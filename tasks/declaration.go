@@ -70,7 +70,7 @@ func declare(path string, text []byte, built []*Task) (*Task, error) {
 	file, root := parseTaskFile(path, text)
 	t := &Task{path: path}
 	keys := root.keys("task", "recipe", "trained_on", "files", "lines", "id", "group", "fields", "text",
-		"label", "labels", "choices", "writes", "clean", "infill", "patterns", "pair", "metrics")
+		"label", "labels", "choices", "writes", "clean", "infill", "patterns", "pair", "metrics", "choose_by")
 	t.declareName(root, keys, built)
 	t.declareFiles(keys["files"])
 	t.declareLines(root, keys, built)
@@ -423,4 +423,23 @@ func (t *Task) declareMetrics(root node, keys map[string]node) {
 	if len(t.metrics) == 0 {
 		at(root, list).fail("metrics: [accuracy]", "no metrics are declared")
 	}
+	t.declareChoosing(keys["choose_by"], list)
+}
+
+// declareChoosing names the metric by which models are chosen; left out, the
+// first.
+func (t *Task) declareChoosing(by, list node) {
+	declared := list.texts()
+	if !by.there() {
+		if len(t.metrics) > 0 {
+			t.choosing = t.metrics[0].name
+		}
+		return
+	}
+	i := slices.Index(declared, by.text())
+	if i < 0 {
+		by.fail("one of "+strings.Join(declared, ", "), "%s is not among the metrics", quote(by.text()))
+		return
+	}
+	t.choosing = t.metrics[i].name
 }

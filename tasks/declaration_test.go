@@ -79,6 +79,7 @@ func TestDeclarationErrors(t *testing.T) {
 		{"metric of groups", "macro_f1", "exact_match", "my.yaml:16: metrics[1]: exact_match is counted by question, and no group is declared"},
 		{"metric of answers", "macro_f1", "answer_f1", "my.yaml:16: metrics[1]: answer_f1 compares with several right answers"},
 		{"no metrics", "metrics: [accuracy, macro_f1]\n", "", "my.yaml:1: no metrics are declared"},
+		{"choice by no metric", "metrics: [accuracy, macro_f1]", "metrics: [accuracy, macro_f1]\nchoose_by: f1", `my.yaml:17: choose_by: "f1" is not among the metrics`},
 		{"a list wanted", `["no", "yes"]`, `yes`, `my.yaml:10: labels: want a list, got "yes"`},
 		{"an alias", "task: Mine", "task: &name Mine", "my.yaml:1: task: want a text, got an anchor, alias or tag, which are not read"},
 		{"unknown lines", "id: idx", "lines: RECORD", `my.yaml:4: lines: no lines are read like "RECORD"; did you mean ReCoRD?`},

@@ -48,6 +48,7 @@ type Task struct {
 	pair      pair
 	ratios    []float64 // of words that infilling blanks, numbered like patterns; nil where there are patterns
 	metrics   []metric
+	choosing  string // name of the metric by which a model is chosen
 
 	path        string // of the declaration, for messages
 	declaration []byte // of a user's task; nil for a built-in one
@@ -146,6 +147,11 @@ func (t *Task) Splits() []string {
 	}
 	return splits
 }
+
+// ChoosingMetric is the name, among those of [Task.Score], of the metric by
+// which the best of several models is chosen: the first that the authors print
+// (GLM repository, tasks/superglue/finetune.py).
+func (t *Task) ChoosingMetric() string { return t.choosing }
 
 // Patterns is the number of patterns, or of infilling's ratios: ids run from 0 to Patterns()-1.
 func (t *Task) Patterns() int { return max(len(t.patterns), len(t.ratios)) }

@@ -4,15 +4,18 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strconv"
 
 	"github.com/spf13/cobra"
 
+	"github.com/glmkit/glmkit/configs"
 	"github.com/glmkit/glmkit/corpus"
 )
 
 type evalOptions struct {
 	runs                             []string
 	prepared, task, split, out, name string
+	checkpoint                       string // best or latest
 	deviceFlags
 }
 
@@ -23,7 +26,8 @@ func newEval(s streams) *cobra.Command {
 		Short: "Answer a task's examples with finetuned models and score them",
 		Long: `Answer a task's examples with finetuned models and score them by the official
 metrics on the scale 0-100. RUN is a directory that "glmkit train finetune"
-wrote: all runs below it are evaluated.
+wrote: all runs below it are evaluated, of a grid those of the cell that it chose.
+A run that chose its best epoch (finetune --dev) answers with that one.
 
 --task answers a diagnostic instead of the run's own task: AX-b and AX-g (their
 split is test) by the runs that were finetuned on RTE. Other runs are passed by.
@@ -41,15 +45,27 @@ or of other data.`,
 	cmd.Flags().StringVar(&o.prepared, "tasks", "", "`directory` that prepare task wrote")
 	cmd.Flags().StringVar(&o.task, "task", "", "answer this `task` with the models that it is put to (default: each run's own)")
 	cmd.Flags().StringVar(&o.split, "split", "val", "split to answer")
+	cmd.Flags().StringVar(&o.checkpoint, "checkpoint", "best", "the run's best, where it has chosen one, or its latest")
 	cmd.Flags().StringVar(&o.out, "out", "", "`directory` of the result files")
 	cmd.Flags().StringVar(&o.name, "name", "", "the model's name in tables (default: GLM or BERT)")
 	cmd.MarkFlagRequired("tasks")
 	cmd.MarkFlagRequired("out")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		o.runs = args
+		if o.checkpoint != "best" && o.checkpoint != "latest" {
+			return &configs.Error{Field: "--checkpoint", Msg: strconv.Quote(o.checkpoint) + " is none", Hint: "best or latest"}
+		}
 		return evaluate(cmd.Context(), s, o)
 	}
 	return cmd
+}
+
+// checkpointOf is the checkpoint with which a run answers.
+func (o evalOptions) checkpointOf(run string) string {
+	if path := filepath.Join(run, o.checkpoint); fileExists(path) {
+		return path
+	}
+	return run
 }
 
 func fileExists(path string) bool {

@@ -16,20 +16,17 @@ import (
 type finetuneOptions struct {
 	config              *configs.Config
 	from, prepared, out string
+	dev                 string // split that chooses the epoch; empty: none
+	grid                configs.Grid
 	tasks               []string
 	seeds               []uint64
 	deviceFlags
 	watchFlags
 }
 
-// runDir is where the run of a task and seed lives.
-func (o finetuneOptions) runDir(task string, seed uint64) string {
-	return filepath.Join(o.out, task, "seed-"+strconv.FormatUint(seed, 10))
-}
-
 func newFinetune(s streams) *cobra.Command {
 	var o finetuneOptions
-	var taskNames, seeds []string
+	var taskNames, seeds, grid []string
 	cmd := &cobra.Command{
 		Use:   "finetune",
 		Short: "Finetune a pretrained model on tasks that prepare task wrote",
@@ -38,12 +35,25 @@ their cloze form, BERT on their classification form. Every task and seed is a
 run of its own under --out, as TASK/seed-N. The same command again skips what
 is finished and continues what is not.
 
+--dev names a labelled split, val or FewGLUE's dev32, on which every epoch is
+scored by the task's metric. The best epoch's checkpoint is kept, of equal ones
+the earliest, and choice.json in the run says which it is and what the others
+had; "glmkit eval" answers with it. A split that chooses no longer tells what a
+model is worth: report another one where there is one.
+
+--grid tries every combination of values of the recipe's keys, each cell as
+TASK/CELL/seed-N, and chooses the cell with the highest mean of the seeds' best
+epochs: TASK/grid.json. It takes axes, lr=1e-5,2e-5, a grid by its name (` + strings.Join(configs.Grids(), ", ") + `),
+or a YAML file. The axis pattern=0,1 takes the folders pattern-0 and pattern-1
+that "glmkit prepare task --pattern 0,1" wrote into --tasks.
+
 --from is a run of "glmkit train pretrain" or one of its checkpoints, a
 checkpoint of the GLM repository, or a folder of Hugging Face's: "glmkit convert
 --help" lists the forms. The weights tell the model's shape. A --config of the
 same layers and hidden size may ask for more positions.`,
 		Example: `  glmkit train finetune --from runs/glm --tasks tasks/glm --out finetuned/glm
-  glmkit train finetune --from runs/glm --tasks tasks/glm --task CB,COPA --seeds 1,2,3 --out finetuned/glm
+  glmkit train finetune --from runs/glm --tasks tasks/glm --task CB,COPA --seeds 1,2,3 --dev val --out finetuned/glm
+  glmkit train finetune --from runs/glm --tasks tasks/glm --task RTE --dev val --grid lr=1e-5,2e-5 --grid batch_size=16,32 --seeds 1,2,3 --out search/glm
   glmkit train finetune --from bert-base-uncased/ --config bert-base --tasks tasks/bert --out finetuned/bert`,
 		Args: cobra.NoArgs,
 	}
@@ -54,6 +64,8 @@ same layers and hidden size may ask for more positions.`,
 	cmd.Flags().StringVar(&o.prepared, "tasks", "", "`directory` that prepare task wrote")
 	cmd.Flags().StringSliceVar(&taskNames, "task", []string{"all"}, "tasks to train, separated by commas")
 	cmd.Flags().StringSliceVar(&seeds, "seeds", []string{"1"}, "seeds, separated by commas")
+	cmd.Flags().StringVar(&o.dev, "dev", "", "`split` that chooses the best epoch (default: none is chosen)")
+	cmd.Flags().StringArrayVar(&grid, "grid", nil, "`axis`, grid or file of recipes to try (repeatable)")
 	cmd.Flags().StringVar(&o.out, "out", "", "`directory` of the runs")
 	for _, name := range []string{"from", "tasks", "out"} {
 		cmd.MarkFlagRequired(name)
@@ -65,7 +77,13 @@ same layers and hidden size may ask for more positions.`,
 		if o.config, err = load(); err != nil {
 			return err
 		}
-		if o.tasks, err = chosenTasks(o.prepared, taskNames); err != nil {
+		if o.grid, err = configs.ParseGrid(grid); err != nil {
+			return err
+		}
+		if len(o.grid) > 0 && o.dev == "" {
+			return &configs.Error{Field: "--grid", Msg: "chooses a cell by a dev split, and none is named", Hint: "--dev val"}
+		}
+		if o.tasks, err = chosenTasks(o.folder(o.grid.Cells()[0]), taskNames); err != nil {
 			return err
 		}
 		for _, text := range seeds {
@@ -73,11 +91,73 @@ same layers and hidden size may ask for more positions.`,
 			if err != nil {
 				return &configs.Error{Field: "--seeds", Msg: strconv.Quote(text) + " is not a seed", Hint: "whole numbers from 0, as in --seeds 1,2,3"}
 			}
-			o.seeds = append(o.seeds, seed)
+			if !slices.Contains(o.seeds, seed) {
+				o.seeds = append(o.seeds, seed)
+			}
 		}
 		return finetune(cmd.Context(), s, o)
 	}
 	return cmd
+}
+
+// patternFolder is where prepare task puts a task's pattern when it is asked for
+// several; with one, it is dir itself.
+func patternFolder(dir, pattern string) string {
+	if pattern == "" {
+		return dir
+	}
+	return filepath.Join(dir, "pattern-"+pattern)
+}
+
+// folder is where the prepared tasks of a cell are.
+func (o finetuneOptions) folder(cell configs.Cell) string {
+	return patternFolder(o.prepared, cell.Pattern())
+}
+
+// finetuneJob is one run.
+type finetuneJob struct {
+	task       string
+	cell       configs.Cell
+	seed       uint64
+	config     *configs.Config
+	train, dev string // files; dev may be empty
+	out        string
+}
+
+// jobs lists the runs, those of a task behind each other. All that they need is
+// looked for before the first begins.
+func (o finetuneOptions) jobs() ([]finetuneJob, error) {
+	cells := o.grid.Cells()
+	names, err := preparedTasks(o.folder(cells[0]), "train", o.tasks)
+	if err != nil {
+		return nil, err
+	}
+	var jobs []finetuneJob
+	for _, name := range names {
+		for _, cell := range cells {
+			dir := o.folder(cell)
+			manifest, err := tasks.OpenManifest(filepath.Join(dir, name))
+			if err != nil {
+				return nil, err
+			}
+			config, err := o.config.With(manifest.Config.FinetuneRecipe(), cell)
+			if err != nil {
+				return nil, err
+			}
+			job := finetuneJob{task: name, cell: cell, config: config, train: splitFile(dir, name, "train")}
+			if o.dev != "" {
+				job.dev = splitFile(dir, name, o.dev)
+				if err := tasks.CheckScorable(job.dev); err != nil {
+					return nil, err
+				}
+			}
+			for _, seed := range o.seeds {
+				job.seed, job.out = seed, filepath.Join(o.out, name, cell.Name(), "seed-"+strconv.FormatUint(seed, 10))
+				jobs = append(jobs, job)
+			}
+		}
+	}
+	return jobs, nil
 }
 
 // chosenTasks resolves names, "all" among them, to the tasks' own: those of the

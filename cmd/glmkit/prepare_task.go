@@ -23,8 +23,9 @@ import (
 type prepareTaskOptions struct {
 	tasks, taskFiles           []string
 	data, tokenizer, form, out string
+	pattern                    string // one, several between commas, all; empty: the configuration's
 	skipBad                    bool
-	pattern, maxLength         int // -1 and 0: the configuration's
+	maxLength                  int // 0: the configuration's
 	config                     func() (*configs.Config, error)
 }
 
@@ -37,7 +38,8 @@ func newPrepareTask(s streams) *cobra.Command {
 too; for one task also ROOT itself), encode them, and write DIR/TASK/SPLIT.arrow
 with DIR/TASK/manifest.json. DIR/TASK appears whole or not at all; where it is
 already there in the form asked for, nothing is done. Splits without a file are
-left out. A bad line ends it, with its place; --skip-bad goes on behind.
+left out. A bad line ends it, with its place; --skip-bad goes on behind. Of
+several patterns each is written to a folder of its own, DIR/pattern-N/TASK.
 
 VOCAB is the vocabulary of the model that will read the files, of BERT's, GPT-2's
 or RoBERTa's kind; the folder of a checkpoint holds that of its model. The words
@@ -54,6 +56,7 @@ answer; all: those that ROOT has. Tasks whose answers the model writes
   glmkit prepare task CB RTE --data SuperGLUE --tokenizer vocab.txt --form classification --out pairs
   glmkit prepare task BoolQ --data SuperGLUE --tokenizer vocab.txt --pattern 0 --max-length 384 --out boolq0
   glmkit prepare task SQuAD-QG --data SQuAD --tokenizer vocab.txt --out questions
+  glmkit prepare task RTE WiC --data SuperGLUE --tokenizer vocab.txt --pattern all --out cloze
   glmkit prepare task --task-file docs/tasks/SST-2.yaml --data GLUE --tokenizer vocab.txt --out cloze`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(opts.taskFiles) > 0 {
@@ -68,7 +71,7 @@ answer; all: those that ROOT has. Tasks whose answers the model writes
 	addTokenizerFlag(cmd, &opts.tokenizer)
 	f.StringVar(&opts.form, "form", string(tasks.Cloze), "cloze (GLM) or classification (BERT)")
 	f.StringVar(&opts.out, "out", "", "`folder` to write to (required)")
-	f.IntVar(&opts.pattern, "pattern", -1, "cloze pattern (default: finetune.pattern of the configuration)")
+	f.StringVar(&opts.pattern, "pattern", "", "cloze `pattern`, several between commas, or all (default: finetune.pattern of the configuration)")
 	f.IntVar(&opts.maxLength, "max-length", 0, "tokens of a sequence at most (default: finetune.seq_length of the configuration)")
 	f.BoolVar(&opts.skipBad, "skip-bad", false, "leave out bad lines and examples, count them and record them in manifest.json")
 	opts.config = addConfigFlags(cmd, "")
@@ -86,7 +89,54 @@ answer; all: those that ROOT has. Tasks whose answers the model writes
 type taskJob struct {
 	task    *tasks.Task
 	source  string
+	out     string
 	encoder *tasks.Encoder
+}
+
+// inPatterns are the jobs, once for each pattern that is asked for.
+func inPatterns(jobs []taskJob, opts *prepareTaskOptions, config *configs.Config, vocabulary tasks.Tokenizer) ([]taskJob, error) {
+	var out []taskJob
+	for _, job := range jobs {
+		patterns, err := askedPatterns(job.task, opts.pattern)
+		if err != nil {
+			return nil, err
+		}
+		for _, pattern := range patterns {
+			if job.encoder, err = newTaskEncoder(job.task, tasks.Form(opts.form), pattern, opts.maxLength, config, vocabulary); err != nil {
+				return nil, err
+			}
+			job.encoder.SkipBad = opts.skipBad
+			job.out = opts.out
+			if opts.pattern == "all" || len(patterns) > 1 {
+				job.out = patternFolder(opts.out, strconv.Itoa(pattern))
+			}
+			out = append(out, job)
+		}
+	}
+	return out, nil
+}
+
+// askedPatterns reads --pattern; -1 is the configuration's.
+func askedPatterns(task *tasks.Task, text string) (patterns []int, err error) {
+	switch text {
+	case "":
+		return []int{-1}, nil
+	case "all":
+		for pattern := range task.Patterns() {
+			patterns = append(patterns, pattern)
+		}
+		return patterns, nil
+	}
+	for _, number := range strings.Split(text, ",") {
+		pattern, err := strconv.Atoi(strings.TrimSpace(number))
+		if err != nil || pattern < 0 {
+			return nil, &configs.Error{Field: "--pattern", Msg: strconv.Quote(number) + " is no pattern", Hint: "a number from 0, several between commas, or all"}
+		}
+		if !slices.Contains(patterns, pattern) {
+			patterns = append(patterns, pattern)
+		}
+	}
+	return patterns, nil
 }
 
 func runPrepareTask(ctx context.Context, s streams, opts *prepareTaskOptions) error {
@@ -102,20 +152,19 @@ func runPrepareTask(ctx context.Context, s streams, opts *prepareTaskOptions) er
 	if err != nil {
 		return err
 	}
+	// All of them before the first file is read: a mistake shows at once.
+	if jobs, err = inPatterns(jobs, opts, config, vocabulary); err != nil {
+		return err
+	}
 	var total int64
-	for i, job := range jobs {
-		// All of them before the first file is read: a mistake shows at once.
-		if jobs[i].encoder, err = newTaskEncoder(job.task, tasks.Form(opts.form), opts.pattern, opts.maxLength, config, vocabulary); err != nil {
-			return err
-		}
-		jobs[i].encoder.SkipBad = opts.skipBad
+	for _, job := range jobs {
 		total += folderBytes(job)
 	}
 	rows := [][]string{{"task", "split", "examples", "shortened", "longest", "tokens", "file"}}
 	bar := newProgress(s.err, "tasks", "B")
 	var before int64
 	for _, job := range jobs {
-		manifest, done, err := job.encoder.Prepare(ctx, job.source, opts.out, func(split string, read int64) {
+		manifest, done, err := job.encoder.Prepare(ctx, job.source, job.out, func(split string, read int64) {
 			bar.report(before+read, total, job.task.Name+" "+split)
 		})
 		if err != nil {
@@ -125,9 +174,9 @@ func runPrepareTask(ctx context.Context, s streams, opts *prepareTaskOptions) er
 		before += folderBytes(job)
 		bar.report(before, total, job.task.Name)
 		if done {
-			fmt.Fprintf(s.err, "%s is complete: nothing to do\n", filepath.Join(opts.out, job.task.Name))
+			fmt.Fprintf(s.err, "%s is complete: nothing to do\n", filepath.Join(job.out, job.task.Name))
 		}
-		rows = append(rows, splitRows(s.err, job.task, opts.out, manifest)...)
+		rows = append(rows, splitRows(s.err, job.task, job.out, manifest)...)
 	}
 	bar.done()
 	return printRows(s.out, rows)

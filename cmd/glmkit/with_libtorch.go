@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -51,6 +52,9 @@ func watch(s streams, what, run string, also func(run string, i runner.StepInfo)
 		if i.HasValid {
 			valid = validNote(i)
 		}
+		if len(i.Dev) > 0 {
+			valid = devNote(i)
+		}
 		p.report(int64(i.Step), int64(i.Total), stepNote(i)+valid)
 	}, p.done
 }
@@ -83,9 +87,23 @@ func validNote(i runner.StepInfo) string {
 	return note + " (" + strings.Join(by, " ") + ")"
 }
 
-// noteTo tells a person what is worth knowing of weights that are read.
+// devNote is the task's metrics on the dev split.
+func devNote(i runner.StepInfo) (note string) {
+	for _, m := range i.Dev {
+		note += fmt.Sprintf(", dev %s %.1f", m.Name, m.Value)
+	}
+	return note
+}
+
+// noteTo tells a person what is worth knowing of weights that are read, once.
 func noteTo(s streams) func(string) {
-	return func(text string) { fmt.Fprintln(s.err, text) }
+	told := map[string]bool{}
+	return func(text string) {
+		if !told[text] {
+			told[text] = true
+			fmt.Fprintln(s.err, text)
+		}
+	}
 }
 
 func thousands(x float64) string {
@@ -141,19 +159,19 @@ func evaluate(ctx context.Context, s streams, o evalOptions) error {
 		return err
 	}
 	for _, c := range cells { // before the first model answers: a mistake shows at once
-		if err := tasks.CheckScorable(splitFile(o.prepared, c.task, o.split)); err != nil {
+		if err := tasks.CheckScorable(splitFile(c.prepared, c.task, o.split)); err != nil {
 			return err
 		}
 	}
 	for n, c := range cells {
 		p := newProgress(s.err, fmt.Sprintf("eval %d/%d %s", n+1, len(cells), c.run), "examples")
-		e, err := runner.Evaluate(ctx, c.run, splitFile(o.prepared, c.task, o.split), o.device, o.threads,
+		e, err := runner.Evaluate(ctx, o.checkpointOf(c.run), splitFile(c.prepared, c.task, o.split), o.device, o.threads,
 			func(done, total int) { p.report(int64(done), int64(total), "") })
 		p.done()
 		if err != nil {
 			return exitForm(err)
 		}
-		r, err := result(e, o)
+		r, err := result(e, c.prepared, o)
 		if err != nil {
 			return err
 		}
@@ -170,8 +188,8 @@ func evaluate(ctx context.Context, s streams, o evalOptions) error {
 }
 
 // result is the file that an evaluation becomes.
-func result(e *runner.Evaluation, o evalOptions) (*reports.Result, error) {
-	task, err := preparedTask(o.prepared, e.Header.Task)
+func result(e *runner.Evaluation, prepared string, o evalOptions) (*reports.Result, error) {
+	task, err := preparedTask(prepared, e.Header.Task)
 	if err != nil {
 		return nil, err
 	}
@@ -189,53 +207,82 @@ func result(e *runner.Evaluation, o evalOptions) (*reports.Result, error) {
 	}, nil
 }
 
-// answer is a run and the task that it is to answer.
-type answer struct{ run, task string }
+// answer is a run, the task that it is to answer, and the folder of the
+// prepared task: that of the run's pattern, where there are several.
+type answer struct{ run, task, prepared string }
 
 // answers gives every run its own task or, where one is named, that one to the
 // runs whose models answer it.
 func answers(runs []string, prepared, name string) (cells []answer, err error) {
-	var asked *tasks.Task
-	if name != "" {
-		if asked, err = preparedTask(prepared, name); err != nil {
-			return nil, err
-		}
+	trainedOn := ""
+	type model struct {
+		task string
+		seed uint64
 	}
+	seen := map[model]string{}
 	for _, run := range runs {
-		own, err := runner.TaskOf(run)
+		st, err := runner.Finetuned(run)
 		if err != nil {
 			return nil, err
 		}
-		if asked == nil {
-			cells = append(cells, answer{run, own})
-		} else if own == asked.TrainedOn() {
-			cells = append(cells, answer{run, asked.Name})
+		c := answer{run, st.Task, prepared}
+		asked := name
+		if asked == "" {
+			asked = st.Task
 		}
+		if st.Pattern != nil && !fileExists(filepath.Join(prepared, asked)) {
+			if folder := patternFolder(prepared, strconv.Itoa(*st.Pattern)); fileExists(folder) {
+				c.prepared = folder
+			}
+		}
+		if name != "" {
+			task, err := preparedTask(c.prepared, name)
+			if err != nil {
+				return nil, err
+			}
+			if c.task, trainedOn = task.Name, task.TrainedOn(); trainedOn != st.Task {
+				continue
+			}
+		}
+		if other, twice := seen[model{c.task, st.Seed}]; twice {
+			return nil, &configs.Error{Field: run, Msg: fmt.Sprintf("is a second run of %s with seed %d, beside %s", st.Task, st.Seed, other), Hint: "name one of them; a finished grid chooses by itself"}
+		}
+		seen[model{c.task, st.Seed}] = run
+		cells = append(cells, c)
 	}
 	if len(cells) == 0 {
 		return nil, &configs.Error{
 			Field: "--task",
-			Msg:   fmt.Sprintf("%s is put to models finetuned on %s, and none of these %d runs is one", asked.Name, asked.TrainedOn(), len(runs)),
-			Hint:  "glmkit train finetune --task " + asked.TrainedOn(),
+			Msg:   fmt.Sprintf("%s is put to models finetuned on %s, and none of these %d runs is one", name, trainedOn, len(runs)),
+			Hint:  "glmkit train finetune --task " + trainedOn,
 		}
 	}
 	return cells, nil
 }
 
-// findRuns lists the runs at or below the given directories.
+// findRuns lists the runs at or below the given directories; of a grid, those
+// of the cell that it chose.
 func findRuns(paths []string) ([]string, error) {
 	var runs []string
 	for _, path := range paths {
 		before := len(runs)
+		chosen := map[string]string{} // the cell of a grid's folder
 		err := filepath.WalkDir(path, func(p string, d fs.DirEntry, err error) error {
-			if err != nil {
+			if err != nil || !d.IsDir() {
 				return err
 			}
-			if d.IsDir() && runner.IsRun(p) {
+			if runner.IsRun(p) {
 				runs = append(runs, p)
 				return fs.SkipDir
 			}
-			return nil
+			if cell, ok := chosen[filepath.Dir(p)]; ok && d.Name() != cell {
+				return fs.SkipDir
+			}
+			grid, err := reports.ReadGrid(p)
+			if grid != nil {
+				chosen[p] = grid.Chosen
+			}
+			return err
 		})
 		if err != nil || len(runs) == before {
 			return nil, noRuns(path, err)

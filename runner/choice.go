@@ -1,0 +1,167 @@
+//go:build cgo
+
+package runner
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/google/renameio/v2"
+
+	"github.com/glmkit/glmkit/configs"
+	"github.com/glmkit/glmkit/corpus"
+	"github.com/glmkit/glmkit/tasks"
+)
+
+// choiceFile lies in the directory of a finetuning run.
+const choiceFile = "choice.json"
+
+// Choice is which epoch of a finetuning run is the best and what all of them
+// had: the content of its choice.json.
+type Choice struct {
+	Split  string  `json:"split"`  // the dev split
+	Metric string  `json:"metric"` // decides; of equal epochs the earliest is the best
+	Best   Epoch   `json:"best"`
+	Epochs []Epoch `json:"epochs"`
+}
+
+// Epoch is what a model had on the dev split behind an epoch of finetuning.
+type Epoch struct {
+	Epoch   float64        `json:"epoch"` // whole but for the last one of a run that max_steps ends
+	Step    int            `json:"step"`
+	Value   float64        `json:"value"` // of the metric that decides
+	Metrics []tasks.Metric `json:"metrics"`
+}
+
+// ReadChoice reads the choice of a run's directory. It is a corpus.DataError
+// where the run made none.
+func ReadChoice(run string) (Choice, error) {
+	path := filepath.Join(run, choiceFile)
+	var c Choice
+	text, err := os.ReadFile(path)
+	if err == nil {
+		err = json.Unmarshal(text, &c)
+	}
+	if err != nil {
+		return c, &corpus.DataError{Path: path, Err: err, Hint: "the directory of a run of glmkit train finetune --dev"}
+	}
+	return c, nil
+}
+
+// chooser scores the model on a dev split at the end of every epoch.
+type chooser struct {
+	task     *tasks.Task
+	split    *tasks.Split
+	data     string // identity of the split's file
+	path     string // of the record
+	perEpoch int    // steps
+	record   Choice
+}
+
+// newChooser opens a dev split for a run that trains on files like trained; nil
+// where there is none.
+func newChooser(devFile, run string, trained tasks.Header) (*chooser, error) {
+	if devFile == "" {
+		return nil, nil
+	}
+	if err := tasks.CheckScorable(devFile); err != nil {
+		return nil, err
+	}
+	task, err := tasks.Prepared(filepath.Dir(devFile))
+	if err != nil {
+		return nil, err
+	}
+	if task.Writes() {
+		return nil, &configs.Error{Field: "--dev", Msg: "no epoch is chosen by what the model writes, as " + task.Name + " asks for", Hint: "leave it out"}
+	}
+	c := &chooser{task: task, path: filepath.Join(run, choiceFile)}
+	if c.split, err = tasks.OpenSplit(devFile); err != nil {
+		return nil, err
+	}
+	if h := c.split.Header; h.Task != trained.Task || h.Form != trained.Form || h.Pattern != trained.Pattern {
+		return nil, &configs.Error{Field: devFile, Msg: fmt.Sprintf("is %s in the form %s, pattern %d, not what the run trains on", h.Task, h.Form, h.Pattern), Hint: "the dev split prepared with the training split"}
+	}
+	c.record.Split = strings.TrimSuffix(filepath.Base(devFile), filepath.Ext(devFile))
+	c.record.Metric = task.ChoosingMetric()
+	c.data, err = hashFile(devFile)
+	return c, err
+}
+
+// join makes the choice a part of a session that may have begun before: what was
+// recorded behind its step is measured again, and what an interruption kept from
+// being measured at its step is measured now.
+func (c *chooser) join(ctx context.Context, r *session, perEpoch int) error {
+	c.perEpoch = perEpoch
+	old, err := ReadChoice(r.dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	for _, e := range old.Epochs {
+		if e.Step <= r.state.Step {
+			c.add(e)
+		}
+	}
+	last := r.state.Step >= r.state.TotalSteps
+	if n := len(c.record.Epochs); r.state.Step > 0 && c.due(r.state.Step, last) && (n == 0 || c.record.Epochs[n-1].Step < r.state.Step) {
+		if err := c.measure(ctx, r, &StepInfo{Step: r.state.Step}); errors.Is(err, context.Canceled) {
+			return &Interrupted{Step: r.state.Step}
+		} else if err != nil {
+			return err
+		}
+		if err := r.save(); err != nil {
+			return err
+		}
+	}
+	r.hooks = append(r.hooks, hook{"choosing", func(i *StepInfo) error {
+		if !c.due(i.Step, r.ended) {
+			return nil
+		}
+		return c.measure(ctx, r, i)
+	}})
+	return nil
+}
+
+// due tells whether a step is the end of an epoch, or of the run.
+func (c *chooser) due(step int, last bool) bool { return last || step%c.perEpoch == 0 }
+
+// add records an epoch; it becomes the best only where it is better than all
+// before it.
+func (c *chooser) add(e Epoch) {
+	if len(c.record.Epochs) == 0 || e.Value > c.record.Best.Value {
+		c.record.Best = e
+	}
+	c.record.Epochs = append(c.record.Epochs, e)
+}
+
+// measure scores the dev split and writes the record down.
+func (c *chooser) measure(ctx context.Context, r *session, i *StepInfo) error {
+	scores, err := score(ctx, r.model, c.split.Examples, nil)
+	if err != nil {
+		return err
+	}
+	predictions := make([]tasks.Prediction, len(scores))
+	for n, e := range c.split.Examples {
+		predictions[n] = tasks.Predict(e, scores[n])
+	}
+	e := Epoch{Epoch: float64(i.Step) / float64(c.perEpoch), Step: i.Step, Metrics: c.task.Score(predictions)}
+	for _, m := range e.Metrics {
+		if m.Name == c.record.Metric {
+			e.Value = m.Value
+		}
+	}
+	c.add(e)
+	i.Dev = e.Metrics
+	best := c.record.Best
+	r.state.Best = &Best{Step: best.Step, Value: best.Value}
+	text, err := json.MarshalIndent(c.record, "", "  ")
+	if err != nil {
+		return err
+	}
+	return renameio.WriteFile(c.path, append(text, '\n'), 0o666)
+}
