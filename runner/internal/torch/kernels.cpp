@@ -18,6 +18,10 @@
 #include <stdexcept>
 #include <vector>
 
+#if AT_PARALLEL_OPENMP && !defined(_OPENMP)
+#error "without -fopenmp at::parallel_for runs on one thread"
+#endif
+
 #pragma GCC diagnostic ignored "-Wpsabi"
 #define INLINE static inline __attribute__((always_inline))
 

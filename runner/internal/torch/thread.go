@@ -2,6 +2,13 @@
 
 package torch
 
+// libtorch's at::parallel_for is a template: without OpenMP, which libtorch is
+// built with, it would run on one thread in the C++ files of this package.
+
+// #cgo CXXFLAGS: -fopenmp
+// #cgo LDFLAGS: -fopenmp
+import "C"
+
 import (
 	"fmt"
 	"runtime"
