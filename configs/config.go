@@ -153,13 +153,27 @@ type Recipe struct {
 	// TargetLength bounds the tokens of an answer that the model writes; 0: it
 	// writes none. SeqLength then bounds what it reads alone, and both are cut
 	// to the model's positions.
-	TargetLength int       `yaml:"target_length,omitempty"`
-	Epochs       int       `yaml:"epochs,omitempty"`
-	MaxSteps     int       `yaml:"max_steps,omitempty"` // cuts the epochs short; 0: no cut
-	BatchSize    int       `yaml:"batch_size,omitempty"`
-	Optimizer    Optimizer `yaml:"optimizer,omitempty"`
-	Schedule     Schedule  `yaml:"schedule,omitempty"`
+	TargetLength int `yaml:"target_length,omitempty"`
+	Epochs       int `yaml:"epochs,omitempty"`
+	MaxSteps     int `yaml:"max_steps,omitempty"` // cuts the epochs short; 0: no cut
+	BatchSize    int `yaml:"batch_size,omitempty"`
+	// Loss of choices: cross_entropy, hinge, generative or mix.
+	Loss string `yaml:"loss,omitempty"`
+	// LengthPenalty p divides a choice's log-probability by its tokens to the
+	// power of p, in training and evaluation.
+	LengthPenalty float64   `yaml:"length_penalty,omitempty"`
+	Optimizer     Optimizer `yaml:"optimizer,omitempty"`
+	Schedule      Schedule  `yaml:"schedule,omitempty"`
 }
+
+// The losses of finetuning (GLM repository, --loss-func). All but the first are
+// of choices with log-probabilities: answers of several tokens.
+const (
+	CrossEntropyLoss = "cross_entropy" // over the choices' scores
+	HingeLoss        = "hinge"         // each wrong choice at least 1 below the right one
+	GenerativeLoss   = "generative"    // of the right choice's tokens alone
+	MixLoss          = "mix"           // cross_entropy + generative
+)
 
 // Compute is how training is computed. What auto means is decided when a run
 // begins and stays with it.

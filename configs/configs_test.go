@@ -177,12 +177,12 @@ finetune:
 func TestFor(t *testing.T) {
 	pattern := 3
 	common := Recipe{
-		SeqLength: 256, Epochs: 20, MaxSteps: 9, BatchSize: 16,
+		SeqLength: 256, Epochs: 20, MaxSteps: 9, BatchSize: 16, Loss: CrossEntropyLoss, LengthPenalty: 0.5,
 		Optimizer: Optimizer{LR: 1e-5, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8, WeightDecay: 0.1, ClipNorm: 1},
 		Schedule:  Schedule{Kind: "linear", Warmup: 0.1, DecaySteps: 5, FinalRatio: 0.1},
 	}
 	all := Recipe{
-		Pattern: &pattern, SeqLength: 1, Epochs: 2, MaxSteps: 3, BatchSize: 4,
+		Pattern: &pattern, SeqLength: 1, Epochs: 2, MaxSteps: 3, BatchSize: 4, Loss: MixLoss, LengthPenalty: 1,
 		Optimizer: Optimizer{LR: 5, Beta1: 6, Beta2: 7, Eps: 8, WeightDecay: 9, ClipNorm: 10},
 		Schedule:  Schedule{Kind: "cosine", Warmup: 11, DecaySteps: 12, FinalRatio: 13},
 	}
@@ -289,6 +289,8 @@ func TestValidate(t *testing.T) {
 		{"train.schedule.final_ratio=-1", "train.schedule.final_ratio", "between"},
 		{"train.keep_last=0", "train.keep_last", "at least 1"},
 		{"finetune.epochs=-1", "finetune.epochs", "at least 1"},
+		{"finetune.loss=hing", "finetune.loss", "did you mean hinge?"},
+		{"finetune.tasks.copa.length_penalty=-1", "finetune.tasks.copa.length_penalty", "below 0"},
 		{"finetune.seq_length=1024", "finetune.seq_length", "exceed model.max_positions"},
 		{"finetune.tasks.cb.batch_size=-4", "finetune.tasks.cb.batch_size", "at least 1"},
 		{"finetune.tasks.record.seq_length=1000", "finetune.tasks.record.seq_length", "exceed"},

@@ -20,6 +20,8 @@ func (f *Finetune) For(task string) Recipe {
 	inherit(&r.Epochs, t.Epochs)
 	inherit(&r.MaxSteps, t.MaxSteps)
 	inherit(&r.BatchSize, t.BatchSize)
+	inherit(&r.Loss, t.Loss)
+	inherit(&r.LengthPenalty, t.LengthPenalty)
 	inherit(&r.Optimizer.LR, t.Optimizer.LR)
 	inherit(&r.Optimizer.Beta1, t.Optimizer.Beta1)
 	inherit(&r.Optimizer.Beta2, t.Optimizer.Beta2)

@@ -7,48 +7,81 @@ import (
 	"github.com/glmkit/glmkit/spans"
 )
 
+// sequence is a row of a batch before it is padded.
+type sequence struct {
+	input, position, block []int32
+	starts                 []int32 // torch.Scope.Attention's; nil where Part B is one piece
+	sep                    int     // tokens of Part A
+}
+
 // batch is a group of sequences padded to the longest: size rows of length
 // tokens, row-major.
 type batch struct {
 	size, length    int
 	input           []int64
 	position, block []int64
+	starts          []int64 // nil where no sequence has any
 	sep             []int64 // tokens of Part A, one per row
 	used            []int64 // tokens before padding, one per row
-	rows            []int64 // flat indices of the positions whose targets count
-	targets         []int64 // one per entry of rows
-	owner           []int64 // the row each entry of rows belongs to
+	rows            []int64 // flat indices of the positions that reach the vocabulary
+	targets         []int64 // one per entry of rows, where each has one
 	attended        int     // tokens before padding, summed
 }
 
-// newBatch pads blocks to the longest one. Pads are token 0 at position 0, as
-// in the GLM repository: they come last, and attention into Part B is causal,
-// so nothing sees them.
-func newBatch(blocks []spans.Block) *batch {
-	b := &batch{size: len(blocks)}
-	for i := range blocks {
-		b.length = max(b.length, len(blocks[i].Input))
+// pad lays sequences out side by side. Pads are token 0 at position 0, as in the
+// GLM repository: they come last, and attention into Part B is causal, so nothing
+// sees them.
+func pad(sequences []sequence) *batch {
+	b := &batch{size: len(sequences)}
+	branched := false
+	for i := range sequences {
+		b.length = max(b.length, len(sequences[i].input))
+		branched = branched || sequences[i].starts != nil
 	}
 	n := b.size * b.length
 	b.input, b.position, b.block = make([]int64, n), make([]int64, n), make([]int64, n)
 	b.sep, b.used = make([]int64, b.size), make([]int64, b.size)
-	for i := range blocks {
-		x := &blocks[i]
-		b.sep[i], b.used[i] = int64(x.Sep), int64(len(x.Input))
-		b.attended += len(x.Input)
+	if branched {
+		b.starts = make([]int64, n)
+	}
+	for i := range sequences {
+		x := &sequences[i]
+		b.sep[i], b.used[i] = int64(x.sep), int64(len(x.input))
+		b.attended += len(x.input)
 		at := i * b.length
-		for j := range x.Input {
-			b.input[at+j] = int64(x.Input[j])
-			b.position[at+j] = int64(x.Position[j])
-			b.block[at+j] = int64(x.BlockPosition[j])
-			if len(x.LossMask) > 0 && x.LossMask[j] != 0 {
-				b.rows = append(b.rows, int64(at+j))
-				b.targets = append(b.targets, int64(x.Target[j]))
-				b.owner = append(b.owner, int64(i))
+		for j := range x.input {
+			b.input[at+j] = int64(x.input[j])
+			b.position[at+j] = int64(x.position[j])
+			b.block[at+j] = int64(x.block[j])
+		}
+		for j, start := range x.starts {
+			b.starts[at+j] = int64(start)
+		}
+	}
+	return b
+}
+
+// newBatch pads blocks to the longest one; their targets are the batch's.
+func newBatch(blocks []spans.Block) *batch {
+	sequences := make([]sequence, len(blocks))
+	for i := range blocks {
+		sequences[i] = plain(&blocks[i])
+	}
+	b := pad(sequences)
+	for i := range blocks {
+		for j, counts := range blocks[i].LossMask {
+			if counts != 0 {
+				b.rows = append(b.rows, int64(i*b.length+j))
+				b.targets = append(b.targets, int64(blocks[i].Target[j]))
 			}
 		}
 	}
 	return b
+}
+
+// plain is a block as it is.
+func plain(x *spans.Block) sequence {
+	return sequence{input: x.Input, position: x.Position, block: x.BlockPosition, sep: x.Sep}
 }
 
 // shape is the size of the padded batch.
@@ -64,7 +97,7 @@ type tensors struct {
 
 func (b *batch) to(s *torch.Scope, device torch.Device) tensors {
 	size, length := int64(b.size), int64(b.length)
-	return tensors{
+	x := tensors{
 		size: size, length: length,
 		input:    s.Int64s(b.input, device, size, length),
 		position: s.Int64s(b.position, device, size, length),
@@ -72,6 +105,10 @@ func (b *batch) to(s *torch.Scope, device torch.Device) tensors {
 		sep:      s.Int64s(b.sep, device, size),
 		used:     s.Int64s(b.used, device, size),
 	}
+	if b.starts != nil {
+		x.starts = s.Int64s(b.starts, device, size, length)
+	}
+	return x
 }
 
 // index puts flat row indices on a device.

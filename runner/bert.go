@@ -83,8 +83,5 @@ func (t *bert) vocabulary(s *torch.Scope, rows, only torch.Tensor) torch.Tensor 
 
 // pooled is BERT's pooler over [CLS], with dropout while training.
 func (t *bert) pooled(s *torch.Scope, hidden torch.Tensor) torch.Tensor {
-	x := firstToken(s, hidden, t.config.Hidden)
-	dense := t.affine("bert.pooler.dense")
-	x = s.Tanh(s.Linear(x, dense.w, dense.b))
-	return s.Dropout(x, t.mode.dropout(t.config.Dropout))
+	return denseTanh(s, t.mode, firstToken(s, hidden, t.config.Hidden), t.affine("bert.pooler.dense"), t.config.Dropout)
 }

@@ -57,6 +57,12 @@ func (b *batch) encoding(c configs.Model) float64 {
 			sep = used
 		}
 		pairs += visiblePairs(sep, used)
+		if b.starts == nil {
+			continue
+		}
+		for _, start := range b.starts[i*b.length+int(sep) : i*b.length+int(used)] {
+			pairs -= max(0, start-sep-1) // of other branches
+		}
 	}
 	return encoderFLOPs(c, int64(b.attended), pairs)
 }

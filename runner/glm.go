@@ -78,9 +78,15 @@ func (g *glm) vocabulary(s *torch.Scope, rows, only torch.Tensor) torch.Tensor {
 	return g.mode.linear(s, rows, w, torch.Tensor{})
 }
 
-// pooled is the hidden state of the first token ([CLS]).
+// pooled is the pooler of GLM's classifier over [CLS], with dropout while
+// training (GLM repository, GLMForSequenceClassification, --pool-token cls).
 func (g *glm) pooled(s *torch.Scope, hidden torch.Tensor) torch.Tensor {
-	return firstToken(s, hidden, g.config.Hidden)
+	return denseTanh(s, g.mode, firstToken(s, hidden, g.config.Hidden), g.affine("pool_layer"), g.config.Dropout)
+}
+
+// denseTanh is tanh(dense(x)), dropped out while training.
+func denseTanh(s *torch.Scope, mode *mode, x torch.Tensor, dense affine, dropout float64) torch.Tensor {
+	return s.Dropout(s.Tanh(s.Linear(x, dense.w, dense.b)), mode.dropout(dropout))
 }
 
 func firstToken(s *torch.Scope, hidden torch.Tensor, size int) torch.Tensor {

@@ -3,6 +3,9 @@
 package runner
 
 import (
+	"math"
+
+	"github.com/glmkit/glmkit/configs"
 	"github.com/glmkit/glmkit/runner/internal/torch"
 	"github.com/glmkit/glmkit/tasks"
 )
@@ -11,38 +14,47 @@ import (
 // largest number of choices in its batch.
 const absentChoice = -10000
 
+// choosing is how scores of choices are taken and trained.
+type choosing struct {
+	lengthPenalty float64
+	loss          string // configs.Recipe.Loss
+	batch         int    // choices that a GPU scores at once; 0: evalSequences
+}
+
 // tokenLoss is the summed cross-entropy, in nats, of a batch's targets. Only
 // their positions reach the vocabulary projection.
 func tokenLoss(s *torch.Scope, m *model, b *batch) torch.Tensor {
-	logits, targets := targetLogits(s, m, b)
-	return s.CrossEntropySum(logits, targets)
+	return s.CrossEntropySum(rowLogits(s, m, b, torch.Tensor{}), index(s, b.targets, m.device))
 }
 
-// targetLogits returns the logits [N, V] at a batch's target positions and the
-// targets [N].
-func targetLogits(s *torch.Scope, m *model, b *batch) (logits, targets torch.Tensor) {
+// rowLogits returns the logits [N, V] at a batch's rows; with only token ids of
+// interest, [N, len(only)].
+func rowLogits(s *torch.Scope, m *model, b *batch, only torch.Tensor) torch.Tensor {
 	x := b.to(s, m.device)
 	h := s.Reshape(m.hidden(s, x), -1, int64(m.config.Hidden))
-	rows := s.Rows(h, index(s, b.rows, m.device))
-	return m.vocabulary(s, rows, torch.Tensor{}), index(s, b.targets, m.device)
+	return m.vocabulary(s, s.Rows(h, index(s, b.rows, m.device)), only)
 }
 
 // exampleBatch is a group of task examples ready for the model; all have the
-// same scoring.
+// same scoring. Choices that share a context share a sequence of it.
 type exampleBatch struct {
 	*batch
 	scoring     tasks.Scoring
 	examples    int
 	choices     int       // per example, padded
 	labels      []int64   // one per example
-	slot        []int64   // where a sequence's score goes in [examples × choices]
-	padding     []float32 // absentChoice where a choice does not exist, else 0
+	padding     []float32 // per choice: absentChoice where it does not exist, else 0
 	verbalizers []int64
+	// slot is which of examples × choices a head's sequence, or a token, belongs
+	// to. row is where in the batch's rows the token is predicted, target the token.
+	slot, row, target []int64
+	length            []float32 // tokens of each choice, at least 1
 }
 
 // newExampleBatch lays out encoded examples of one task.
 func newExampleBatch(examples []tasks.Encoded) *exampleBatch {
-	e := &exampleBatch{scoring: examples[0].Scoring, examples: len(examples)}
+	first := &examples[0]
+	e := &exampleBatch{scoring: first.Scoring, examples: len(examples)}
 	sequences := 0
 	for i := range examples {
 		sequences += len(examples[i].Sequences)
@@ -50,79 +62,138 @@ func newExampleBatch(examples []tasks.Encoded) *exampleBatch {
 	}
 	switch e.scoring {
 	case tasks.SingleToken:
-		e.choices = len(examples[0].Verbalizers)
-		for _, id := range examples[0].Verbalizers {
+		e.choices = len(first.Verbalizers)
+		for _, id := range first.Verbalizers {
 			e.verbalizers = append(e.verbalizers, int64(id))
 		}
 	case tasks.ClassHead:
-		e.choices = len(examples[0].Choices)
+		e.choices = len(first.Choices)
 	}
-	blocks := blocksOf(examples, sequences)
-	e.batch = newBatch(blocks)
 	e.padding = make([]float32, e.examples*e.choices)
 	for i := range examples {
 		e.labels = append(e.labels, int64(max(0, examples[i].Label)))
-		for c := range examples[i].Sequences {
-			e.slot = append(e.slot, int64(i*e.choices+c))
-		}
-		if e.scoring == tasks.MultiToken || e.scoring == tasks.ChoiceHead {
+		if e.scoring.Candidates() {
 			for c := len(examples[i].Sequences); c < e.choices; c++ {
 				e.padding[i*e.choices+c] = absentChoice
 			}
 		}
 	}
-	if e.scoring == tasks.SingleToken {
-		// The answer is read where the sequence ends, at the sop token.
-		e.rows, e.targets = nil, nil
-		for i := range blocks {
-			e.rows = append(e.rows, int64(i*e.length+len(blocks[i].Input)-1))
+	if e.scoring == tasks.ClassHead || e.scoring == tasks.ChoiceHead {
+		whole := make([]sequence, 0, sequences)
+		for i := range examples {
+			for c := range examples[i].Sequences {
+				whole = append(whole, plain(&examples[i].Sequences[c]))
+				e.slot = append(e.slot, int64(i*e.choices+c))
+			}
 		}
+		e.batch = pad(whole)
+		return e
 	}
+	e.layOut(examples)
 	return e
 }
 
-// choiceLogits returns one logit per choice [examples, choices], and adds
-// whatever the task's form says of absent choices.
+// layOut makes the sequences of cloze questions and finds their tokens in them.
+func (e *exampleBatch) layOut(examples []tasks.Encoded) {
+	var sequences []sequence
+	var reads []read
+	for i := range examples {
+		x := share(examples[i].Sequences)
+		for _, r := range x.reads {
+			r.sequence += len(sequences)
+			r.choice += i * e.choices
+			reads = append(reads, r)
+		}
+		sequences = append(sequences, x.sequences...)
+	}
+	e.batch = pad(sequences)
+	e.length = make([]float32, e.examples*e.choices)
+	known := make(map[int64]int64, len(reads)) // by flat index: the place in rows
+	for _, r := range reads {
+		flat := int64(r.sequence*e.batch.length + r.position)
+		at, ok := known[flat]
+		if !ok {
+			at = int64(len(e.rows))
+			known[flat] = at
+			e.rows = append(e.rows, flat)
+		}
+		e.row, e.target, e.slot = append(e.row, at), append(e.target, int64(r.target)), append(e.slot, int64(r.choice))
+		e.length[r.choice]++
+	}
+	for i := range e.length {
+		e.length[i] = max(1, e.length[i])
+	}
+	e.targets = e.target // in a generative batch, whose rows have one token each
+}
+
+// choiceLogits returns one logit per choice [examples, choices]: log-probabilities
+// of tokens of several, which are less than -10,000 where a choice is absent.
 func choiceLogits(s *torch.Scope, m *model, e *exampleBatch) torch.Tensor {
 	n, c := int64(e.examples), int64(e.choices)
+	var scores torch.Tensor
 	switch e.scoring {
 	case tasks.SingleToken:
-		x := e.to(s, m.device)
-		h := s.Reshape(m.hidden(s, x), -1, int64(m.config.Hidden))
-		rows := s.Rows(h, index(s, e.rows, m.device))
-		return s.Cast(m.vocabulary(s, rows, index(s, e.verbalizers, m.device)), torch.Float32)
+		return s.Cast(rowLogits(s, m, e.batch, index(s, e.verbalizers, m.device)), torch.Float32)
 	case tasks.ClassHead, tasks.ChoiceHead:
 		x := e.to(s, m.device)
+		if m.config.Architecture == "glm" { // it has no token types
+			x.block = s.Zeros(torch.Int64, m.device, x.size, x.length)
+		}
 		head := m.affine("classifier")
 		logits := s.Linear(m.pooled(s, m.hidden(s, x)), head.w, head.b)
 		if e.scoring == tasks.ClassHead {
 			return logits
 		}
-		return e.spread(s, m, s.Reshape(logits, -1), n, c)
+		scores = s.ScatterAdd(s.Zeros(torch.Float32, m.device, n*c), 0, index(s, e.slot, m.device), s.Reshape(logits, -1))
 	default:
-		logits, targets := targetLogits(s, m, e.batch)
-		logp := s.Gather(s.LogSoftmax(logits, 1), 1, s.Reshape(targets, -1, 1))
-		perSequence := s.ScatterAdd(s.Zeros(torch.Float32, m.device, int64(e.size)), 0,
-			index(s, e.owner, m.device), s.Reshape(logp, -1))
-		return e.spread(s, m, perSequence, n, c)
+		logp := s.Reshape(s.LogSoftmax(rowLogits(s, m, e.batch, torch.Tensor{}), 1), -1)
+		at := make([]int64, len(e.row))
+		for i := range at {
+			at[i] = e.row[i]*int64(m.config.Vocab) + e.target[i]
+		}
+		tokens := s.Rows(logp, index(s, at, m.device))
+		scores = s.ScatterAdd(s.Zeros(torch.Float32, m.device, n*c), 0, index(s, e.slot, m.device), tokens)
+		if penalty := m.choosing.lengthPenalty; penalty > 0 {
+			by := make([]float32, len(e.length))
+			for i, tokens := range e.length {
+				by[i] = float32(math.Pow(float64(tokens), -penalty))
+			}
+			scores = s.Mul(scores, s.Float32s(by, m.device, n*c))
+		}
 	}
+	return s.Reshape(s.Add(scores, s.Float32s(e.padding, m.device, n*c)), n, c)
 }
 
-// spread puts one score per sequence into [examples, choices].
-func (e *exampleBatch) spread(s *torch.Scope, m *model, scores torch.Tensor, n, c int64) torch.Tensor {
-	base := s.Float32s(e.padding, m.device, n*c)
-	return s.Reshape(s.ScatterAdd(base, 0, index(s, e.slot, m.device), scores), n, c)
-}
-
-// exampleLoss is the summed loss of a batch of examples: cross-entropy over
-// the choices, or over the gold tokens where the model writes them.
+// exampleLoss is the summed loss of a batch of examples: over the choices, or
+// over the gold tokens where the model writes them.
 func exampleLoss(s *torch.Scope, m *model, e *exampleBatch) torch.Tensor {
 	if e.scoring == tasks.Generative || e.scoring == tasks.Written {
 		// Per-token mean within the batch, times its examples: one long answer
 		// must not outweigh the others (GLM repository, WSC's LM loss).
 		return s.Scale(tokenLoss(s, m, e.batch), float64(e.examples)/float64(len(e.rows)))
 	}
-	return s.CrossEntropySum(choiceLogits(s, m, e), index(s, e.labels, m.device))
+	logits, labels := choiceLogits(s, m, e), index(s, e.labels, m.device)
+	right := func() torch.Tensor { return s.Gather(logits, 1, s.Reshape(labels, -1, 1)) }
+	switch m.choosing.loss { // GLM repository, finetune_forward_step
+	case configs.HingeLoss:
+		// 1 + score - that of the right choice, where positive; the right one's own
+		// 1 is taken off again.
+		above := s.Add(s.Add(logits, s.Scale(right(), -1)), s.Ones(torch.Float32, m.device, 1))
+		kept := s.Floats(above)
+		for i, x := range kept {
+			kept[i] = 0
+			if x > 0 {
+				kept[i] = 1
+			}
+		}
+		above = s.Mul(above, s.Float32s(kept, m.device, int64(e.examples), int64(e.choices)))
+		return s.Add(s.Sum(above), s.Scale(s.Ones(torch.Float32, m.device, 1), -float64(e.examples)))
+	case configs.GenerativeLoss:
+		return s.Scale(s.Sum(right()), -1)
+	case configs.MixLoss:
+		return s.Add(s.CrossEntropySum(logits, labels), s.Scale(s.Sum(right()), -1))
+	}
+	return s.CrossEntropySum(logits, labels)
 }
 
 // A batch of windows counts its target tokens, one of examples its examples.

@@ -25,6 +25,8 @@ type model struct {
 	params *parameters
 	device torch.Device
 	mode   *mode
+	// choosing is how a task's choices are scored; by default as they are.
+	choosing choosing
 }
 
 // mode is what differs between training and evaluation, and how things are
@@ -73,9 +75,15 @@ func newModel(c configs.Model, device torch.Device) (*model, error) {
 func (m *model) close() { m.params.close() }
 
 // addClassifier gives a model the linear head that scores pooled vectors
-// (name of Hugging Face's BertForSequenceClassification).
+// (name of Hugging Face's BertForSequenceClassification), and a GLM its pooler
+// (GLM repository, GLMForSequenceClassification).
 func (m *model) addClassifier(outputs int, seed uint64) error {
 	from := len(m.params.weights)
+	if h := int64(m.config.Hidden); m.config.Architecture == "glm" {
+		for _, w := range linear("pool_layer", h, h, m.config.InitStd) {
+			m.params.add(w)
+		}
+	}
 	for _, w := range linear("classifier", int64(outputs), int64(m.config.Hidden), m.config.InitStd) {
 		m.params.add(w)
 	}

@@ -3,24 +3,17 @@
 package runner
 
 import (
+	"cmp"
 	"context"
 	"slices"
 
 	"github.com/glmkit/glmkit/runner/internal/torch"
-	"github.com/glmkit/glmkit/spans"
 	"github.com/glmkit/glmkit/tasks"
 )
 
-// evalSequences bounds the sequences of one forward pass without gradients.
+// evalSequences bounds the choices, or sequences of one, of a micro-batch of
+// examples.
 const evalSequences = 64
-
-func blocksOf(examples []tasks.Encoded, sequences int) []spans.Block {
-	blocks := make([]spans.Block, 0, sequences)
-	for i := range examples {
-		blocks = append(blocks, examples[i].Sequences...)
-	}
-	return blocks
-}
 
 // longest is the length of an example's longest sequence.
 func longest(e *tasks.Encoded) int {
@@ -35,6 +28,10 @@ func longest(e *tasks.Encoded) int {
 // over the choices except in the generative form, where the only score is 1
 // when the greedy output equals the candidate. progress, if any, is told the
 // examples done. It runs on the tensor thread.
+//
+// On a CPU every example is computed by itself: how a matrix product is rounded
+// depends on its number of rows, and so a score would depend on what else is in a
+// batch. A GPU answers batches, examples of similar length together.
 func score(ctx context.Context, m *model, examples []tasks.Encoded, progress func(done int)) ([][]float64, error) {
 	wasTraining := m.mode.training
 	m.mode.training = false
@@ -43,34 +40,36 @@ func score(ctx context.Context, m *model, examples []tasks.Encoded, progress fun
 		torch.SetGrad(true)
 		m.mode.training = wasTraining
 	}()
-	// Similar lengths together: padding is work.
 	order := make([]int, len(examples))
 	for i := range order {
 		order[i] = i
 	}
-	slices.SortStableFunc(order, func(a, b int) int { return longest(&examples[a]) - longest(&examples[b]) })
+	most := 1
+	if m.device != torch.CPU {
+		most = cmp.Or(m.choosing.batch, evalSequences)
+		slices.SortStableFunc(order, func(a, b int) int { return longest(&examples[a]) - longest(&examples[b]) })
+	}
 	scores := make([][]float64, len(examples))
 	for from := 0; from < len(order); {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		to, sequences := from, 0
-		for to < len(order) && (to == from || sequences+len(examples[order[to]].Sequences) <= evalSequences) {
-			sequences += len(examples[order[to]].Sequences)
-			to++
-		}
-		group := make([]tasks.Encoded, 0, to-from)
-		for _, i := range order[from:to] {
-			group = append(group, examples[i])
+		var group []tasks.Encoded
+		sequences := 0
+		for _, i := range order[from:] {
+			if len(group) > 0 && sequences+len(examples[i].Sequences) > most {
+				break
+			}
+			group, sequences = append(group, examples[i]), sequences+len(examples[i].Sequences)
 		}
 		got, err := scoreBatch(m, group)
 		if err != nil {
 			return nil, err
 		}
-		for j, i := range order[from:to] {
+		for j, i := range order[from : from+len(group)] {
 			scores[i] = got[j]
 		}
-		from = to
+		from += len(group)
 		if progress != nil {
 			progress(from)
 		}
@@ -84,8 +83,7 @@ func scoreBatch(m *model, group []tasks.Encoded) ([][]float64, error) {
 	e := newExampleBatch(group)
 	out := make([][]float64, len(group))
 	if e.scoring == tasks.Generative {
-		logits, _ := targetLogits(s, m, e.batch)
-		greedy := s.Ints(s.Argmax(logits, 1))
+		greedy := s.Ints(s.Argmax(rowLogits(s, m, e.batch, torch.Tensor{}), 1))
 		if err := s.Err(); err != nil {
 			return nil, err
 		}
@@ -94,7 +92,7 @@ func scoreBatch(m *model, group []tasks.Encoded) ([][]float64, error) {
 		}
 		for i, target := range e.targets {
 			if greedy[i] != target {
-				out[e.owner[i]][0] = 0
+				out[e.slot[i]][0] = 0
 			}
 		}
 		return out, nil
@@ -105,7 +103,7 @@ func scoreBatch(m *model, group []tasks.Encoded) ([][]float64, error) {
 	}
 	for i := range out {
 		n := e.choices
-		if e.scoring == tasks.MultiToken || e.scoring == tasks.ChoiceHead {
+		if e.scoring.Candidates() {
 			n = len(group[i].Sequences)
 		}
 		for _, v := range values[i*e.choices : i*e.choices+n] {

@@ -92,7 +92,7 @@ func (w *splitWriter) add(e Encoded) error {
 	w.rows.Field(colPassage).(*array.StringBuilder).Append(e.Passage)
 	w.rows.Field(colLabel).(*array.Int32Builder).Append(int32(e.Label))
 	choices := e.Choices
-	if !w.header.Scoring.candidates() {
+	if !w.header.Scoring.Candidates() {
 		choices = nil
 	}
 	appendStrings(w.rows.Field(colChoices).(*array.ListBuilder), choices)
@@ -242,7 +242,7 @@ func (s *Split) appendRecord(record arrow.Record) error {
 
 			Verbalizers: s.Header.Verbalizers,
 		}
-		if s.Header.Scoring.candidates() {
+		if s.Header.Scoring.Candidates() {
 			e.Choices = texts(colChoices, row)
 		}
 		start, end := sequences.ValueOffsets(row)

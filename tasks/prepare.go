@@ -290,7 +290,7 @@ func (s *SplitSummary) count(e Encoded, cut int) {
 	case e.Scoring == Written && e.Gold != nil:
 	case e.Label < 0:
 		s.Labels["unlabelled"]++
-	case e.Scoring.candidates():
+	case e.Scoring.Candidates():
 		s.Labels[fmt.Sprint(e.Label)]++
 	default:
 		s.Labels[e.Choices[e.Label]]++

@@ -45,7 +45,7 @@ func (e *Encoder) Render(w io.Writer, x Example) error {
 		switch {
 		case encoded.Scoring == SingleToken:
 			fmt.Fprintf(&out, " as %q, token %d", e.words()[i], encoded.Verbalizers[i])
-		case encoded.Scoring.candidates() && x.Answers[i] != choice:
+		case encoded.Scoring.Candidates() && x.Answers[i] != choice:
 			fmt.Fprintf(&out, " as %q", x.Answers[i])
 		}
 		out.WriteByte('\n')

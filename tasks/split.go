@@ -128,13 +128,13 @@ func sha256Hex(content []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// candidates tells whether every example has choices of its own.
-func (s Scoring) candidates() bool { return s == MultiToken || s == ChoiceHead }
+// Candidates tells whether every example has choices of its own.
+func (s Scoring) Candidates() bool { return s == MultiToken || s == ChoiceHead }
 
 // check makes sure that an example is one that the header's model can read.
 func (h Header) check(e Encoded) error {
 	want := 1
-	if h.Scoring.candidates() {
+	if h.Scoring.Candidates() {
 		want = len(e.Choices)
 	}
 	if len(e.Sequences) != want || want == 0 {
