@@ -60,6 +60,10 @@ type State struct {
 	Data       string        `json:"data"`                 // identity of the training data
 	Precision  string        `json:"precision"`            // of matrix products in training
 	Pretrained string        `json:"pretrained,omitempty"` // sha256 of the weights started from
+	// Loss and LengthPenalty are configs.Recipe's where they matter: in a task of
+	// choices of several tokens. An empty loss is cross_entropy.
+	Loss          string  `json:"loss,omitempty"`
+	LengthPenalty float64 `json:"length_penalty,omitempty"`
 	// PretrainedTokens and PretrainedSteps are those of the weights started from.
 	PretrainedTokens int64 `json:"pretrained_tokens,omitempty"`
 	PretrainedSteps  int   `json:"pretrained_steps,omitempty"`
@@ -78,6 +82,11 @@ type Best struct {
 	Step  int     `json:"step"`
 	Loss  float64 `json:"loss,omitempty"`  // nats per target token
 	Value float64 `json:"value,omitempty"` // of the metric, 0-100
+}
+
+// choosing is how a run's model scores and learns choices.
+func (st State) choosing() choosing {
+	return choosing{lengthPenalty: st.LengthPenalty, loss: st.Loss}
 }
 
 // manifest names a checkpoint's files with their sha256 in hex.
@@ -316,6 +325,7 @@ func loadModel(dir string, device torch.Device) (*model, State, string, error) {
 	if err != nil {
 		return nil, st, "", err
 	}
+	m.choosing = st.choosing()
 	if st.Classifier > 0 {
 		err = m.addClassifier(st.Classifier, 0)
 	}

@@ -60,9 +60,9 @@ func Convert(ctx context.Context, from string, c configs.Model, out string) (Con
 	}
 	var classifier int
 	if head, ok := o.ready["classifier.bias"]; ok && len(head.shape) == 1 {
-		// The head of a finetuned BERT is a part of what is converted.
+		// The head of a finetuned model is a part of what is converted.
 		classifier = int(head.shape[0])
-		ws = append(ws, linear("classifier", head.shape[0], int64(m.Hidden), 0)...)
+		ws = append(ws, classifierWeights(m, classifier)...)
 	}
 	var failed error
 	var reader weightReader

@@ -56,8 +56,7 @@ func recomputed(t *testing.T, g *Generator, p Prompt, pieces [][]int32) []float3
 	if err := torch.Do(func() error {
 		s := torch.NewScope()
 		defer s.Close()
-		logits, _ := targetLogits(s, g.model, newBatch([]spans.Block{b}))
-		row = s.Floats(s.LogSoftmax(logits, 1))
+		row = s.Floats(s.LogSoftmax(rowLogits(s, g.model, newBatch([]spans.Block{b}), torch.Tensor{}), 1))
 		return s.Err()
 	}); err != nil {
 		t.Fatal(err)

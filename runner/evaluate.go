@@ -60,7 +60,7 @@ func Evaluate(ctx context.Context, run, splitFile, device string, threads int, p
 		if err := fits(st, split.Header); err != nil {
 			return err
 		}
-		if head := split.Header.Scoring == tasks.ClassHead || split.Header.Scoring == tasks.ChoiceHead; head && st.Classifier == 0 {
+		if split.Header.Scoring.Head() && st.Classifier == 0 {
 			return &configs.Error{Field: run, Msg: "has no classifier: it is pretrained, not finetuned", Hint: "glmkit train finetune"}
 		}
 		if asked := split.Header.FinetunedOn(); st.Task != "" && st.Task != asked {

@@ -61,6 +61,9 @@ func Finetune(ctx context.Context, c *configs.Config, from, trainFile string, se
 	if chooser != nil {
 		identity.Dev = chooser.data
 	}
+	if err := identity.choose(recipe, split.Header); err != nil {
+		return State{}, err
+	}
 	run := *c
 	run.Model = identity.Model
 	run.Train.Schedule, run.Train.Optimizer, run.Train.Steps, run.Train.Seed = recipe.Schedule, recipe.Optimizer, identity.TotalSteps, seed
@@ -128,15 +131,36 @@ func largestID(examples []tasks.Encoded) (most int32) {
 	return most
 }
 
-// fits checks a task file against the model that is to read it.
-func fits(st State, h tasks.Header) error {
-	form := tasks.Cloze
-	if st.Model.Architecture == "bert" {
-		form = tasks.Classification
+// choose takes over a recipe's way to score and learn choices. A model that
+// scores a word or a class has no log-probabilities of choices: their other
+// losses would be those of something else.
+func (st *State) choose(recipe configs.Recipe, h tasks.Header) error {
+	if h.Scoring == tasks.MultiToken {
+		st.LengthPenalty = recipe.LengthPenalty
+		if recipe.Loss != configs.CrossEntropyLoss {
+			st.Loss = recipe.Loss
+		}
+		return nil
 	}
+	if recipe.Loss != configs.CrossEntropyLoss {
+		return &configs.Error{Field: "finetune.loss", Msg: fmt.Sprintf("%s is of choices of several tokens, which %s, prepared as %s, does not have", recipe.Loss, h.Task, h.Form),
+			Hint: "finetune.loss=" + configs.CrossEntropyLoss + ", and another one under finetune.tasks for a task that has them"}
+	}
+	return nil
+}
+
+// fits checks a task file against the model that is to read it: a GLM reads
+// blanks, or [CLS] with a pooler as the ablation of its paper does; a BERT [CLS].
+func fits(st State, h tasks.Header) error {
 	switch {
-	case h.Form != form:
-		return &configs.Error{Field: "--tasks", Msg: fmt.Sprintf("%s was prepared in the form %s, a %s reads %s", h.Task, h.Form, st.Model.Architecture, form), Hint: fmt.Sprintf("glmkit prepare task %s --form %s", h.Task, form)}
+	case st.Model.Architecture == "bert" && h.Form != tasks.Classification:
+		return &configs.Error{Field: "--tasks", Msg: fmt.Sprintf("%s was prepared in the form %s, a bert reads %s", h.Task, h.Form, tasks.Classification), Hint: fmt.Sprintf("glmkit prepare task %s --form %s", h.Task, tasks.Classification)}
+	case st.Task != "" && (st.Classifier > 0) != h.Scoring.Head():
+		form := tasks.Cloze
+		if st.Classifier > 0 {
+			form = tasks.Classification
+		}
+		return &configs.Error{Field: "--tasks", Msg: fmt.Sprintf("%s was prepared in the form %s, the model was finetuned in the form %s", h.Task, h.Form, form), Hint: fmt.Sprintf("glmkit prepare task %s --form %s", h.Task, form)}
 	case h.Tokenizer != st.Tokenizer:
 		return &configs.Error{Field: "--tasks", Msg: h.Task + " was prepared with another vocabulary than the model's", Hint: "glmkit prepare task --tokenizer with the folder of the model's checkpoint, which holds its vocabulary"}
 	case h.MaxLength > st.Model.MaxPositions:

@@ -165,7 +165,7 @@ func (g *Generator) Score(ctx context.Context, blocks []spans.Block, progress fu
 			s := torch.NewScope()
 			defer s.Close()
 			b := newBatch(blocks[from:to])
-			logits, targets := targetLogits(s, g.model, b)
+			logits, targets := rowLogits(s, g.model, b, torch.Tensor{}), index(s, b.targets, g.model.device)
 			greedy := s.Ints(s.Argmax(logits, 1))
 			logp := s.Floats(s.Gather(s.LogSoftmax(logits, 1), 1, s.Reshape(targets, -1, 1)))
 			if err := s.Err(); err != nil {
@@ -174,8 +174,8 @@ func (g *Generator) Score(ctx context.Context, blocks []spans.Block, progress fu
 			for i := from; i < to; i++ {
 				out[i].Greedy = true
 			}
-			for i, row := range b.owner {
-				l := &out[from+int(row)]
+			for i, row := range b.rows {
+				l := &out[from+int(row)/b.length]
 				l.NLL -= float64(logp[i])
 				l.Tokens++
 				l.Greedy = l.Greedy && greedy[i] == b.targets[i]

@@ -18,7 +18,6 @@ const absentChoice = -10000
 type choosing struct {
 	lengthPenalty float64
 	loss          string // configs.Recipe.Loss
-	batch         int    // choices that a GPU scores at once; 0: evalSequences
 }
 
 // tokenLoss is the summed cross-entropy, in nats, of a batch's targets. Only
@@ -78,7 +77,7 @@ func newExampleBatch(examples []tasks.Encoded) *exampleBatch {
 			}
 		}
 	}
-	if e.scoring == tasks.ClassHead || e.scoring == tasks.ChoiceHead {
+	if e.scoring.Head() {
 		whole := make([]sequence, 0, sequences)
 		for i := range examples {
 			for c := range examples[i].Sequences {

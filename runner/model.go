@@ -74,17 +74,10 @@ func newModel(c configs.Model, device torch.Device) (*model, error) {
 
 func (m *model) close() { m.params.close() }
 
-// addClassifier gives a model the linear head that scores pooled vectors
-// (name of Hugging Face's BertForSequenceClassification), and a GLM its pooler
-// (GLM repository, GLMForSequenceClassification).
+// addClassifier gives a model the head that scores pooled vectors.
 func (m *model) addClassifier(outputs int, seed uint64) error {
 	from := len(m.params.weights)
-	if h := int64(m.config.Hidden); m.config.Architecture == "glm" {
-		for _, w := range linear("pool_layer", h, h, m.config.InitStd) {
-			m.params.add(w)
-		}
-	}
-	for _, w := range linear("classifier", int64(outputs), int64(m.config.Hidden), m.config.InitStd) {
+	for _, w := range classifierWeights(m.config, outputs) {
 		m.params.add(w)
 	}
 	return m.params.draw(seed, from)

@@ -149,6 +149,7 @@ func TestResumeIsExact(t *testing.T) {
 	for name, train := range map[string]func(context.Context, Options) (State, error){
 		"pretrain glm": pretrain("glm"), "pretrain bert": pretrain("bert"),
 		"finetune glm": finetune("glm", f.cloze), "finetune bert": finetune("bert", f.classification),
+		"finetune glm over [CLS]": finetune("glm", f.classification),
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -221,6 +222,44 @@ func TestResumeRefusesAnotherRun(t *testing.T) {
 	for file, content := range finalFiles(t, run) {
 		if content != before[file] {
 			t.Errorf("a refused run changed %s", file)
+		}
+	}
+}
+
+// How choices are scored and learnt stays with a run, and a task without choices
+// of several tokens takes no loss of them.
+func TestChoosingStaysWithTheRun(t *testing.T) {
+	choices := tasks.Header{Task: "COPA", Scoring: tasks.MultiToken}
+	var plain, st State
+	if err := plain.choose(configs.Recipe{Loss: configs.CrossEntropyLoss}, choices); err != nil || plain != (State{}) {
+		t.Errorf("the default changes the state to %+v (%v): checkpoints of before would not be continued", plain, err)
+	}
+	if err := st.choose(configs.Recipe{Loss: configs.MixLoss, LengthPenalty: 0.5}, choices); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := st.choosing(), (choosing{lengthPenalty: 0.5, loss: configs.MixLoss}); got != want {
+		t.Errorf("a model chooses by %+v, want %+v", got, want)
+	}
+	if err := sameRun("run", st, st); err != nil {
+		t.Error(err)
+	}
+	for want, asked := range map[string]State{
+		"finetune.loss is mix, asked for cross_entropy": {LengthPenalty: 0.5},
+		"finetune.length_penalty is 0.5, asked for 0":   {Loss: configs.MixLoss},
+	} {
+		if err := sameRun("run", st, asked); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v, want %s", err, want)
+		}
+	}
+	for _, scoring := range []tasks.Scoring{tasks.SingleToken, tasks.Generative, tasks.Written, tasks.ClassHead, tasks.ChoiceHead} {
+		var st State
+		err := st.choose(configs.Recipe{Loss: configs.HingeLoss, LengthPenalty: 1}, tasks.Header{Scoring: scoring})
+		var config *configs.Error
+		if !errors.As(err, &config) || config.Field != "finetune.loss" {
+			t.Errorf("%s with hinge: %v", scoring, err)
+		}
+		if err := st.choose(configs.Recipe{Loss: configs.CrossEntropyLoss, LengthPenalty: 1}, tasks.Header{Scoring: scoring}); err != nil || st != (State{}) {
+			t.Errorf("%s keeps a length penalty that it does not have: %+v (%v)", scoring, st, err)
 		}
 	}
 }

@@ -3,7 +3,6 @@
 package runner
 
 import (
-	"cmp"
 	"context"
 	"slices"
 
@@ -46,7 +45,7 @@ func score(ctx context.Context, m *model, examples []tasks.Encoded, progress fun
 	}
 	most := 1
 	if m.device != torch.CPU {
-		most = cmp.Or(m.choosing.batch, evalSequences)
+		most = evalSequences
 		slices.SortStableFunc(order, func(a, b int) int { return longest(&examples[a]) - longest(&examples[b]) })
 	}
 	scores := make([][]float64, len(examples))

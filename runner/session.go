@@ -3,6 +3,7 @@
 package runner
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -93,6 +94,7 @@ func (r *session) open(c *configs.Config, o Options, start func(*model) error) e
 		return modelMemory(r.state.Model, err)
 	}
 	r.model.mode.computing = computing
+	r.model.choosing = r.state.choosing()
 	if r.pace.peak, err = peakOf(c.Compute, device, computing); err != nil {
 		return err
 	}
@@ -198,6 +200,10 @@ func sameRun(dir string, saved, asked State) error {
 		differ = "it started from other weights"
 	case saved.Dev != asked.Dev:
 		differ = "it chooses its epoch by another dev split, or by none"
+	case saved.Loss != asked.Loss:
+		differ = fmt.Sprintf("its finetune.loss is %s, asked for %s", cmp.Or(saved.Loss, configs.CrossEntropyLoss), cmp.Or(asked.Loss, configs.CrossEntropyLoss))
+	case saved.LengthPenalty != asked.LengthPenalty:
+		differ = fmt.Sprintf("its finetune.length_penalty is %v, asked for %v", saved.LengthPenalty, asked.LengthPenalty)
 	case saved.Precision != asked.Precision:
 		differ = fmt.Sprintf("its matrix products are %s, here %s (compute.precision)", saved.Precision, asked.Precision)
 	case saved.TotalSteps != asked.TotalSteps:

@@ -57,6 +57,18 @@ func declare(m configs.Model) ([]weight, error) {
 	return nil, &configs.Error{Field: "model.architecture", Msg: fmt.Sprintf("unknown architecture %q", m.Architecture), Hint: "glm or bert"}
 }
 
+// classifierWeights are those of a linear head over pooled vectors (name of
+// Hugging Face's BertForSequenceClassification), and a GLM's pooler (GLM
+// repository, GLMForSequenceClassification).
+func classifierWeights(m configs.Model, outputs int) []weight {
+	var ws []weight
+	h := int64(m.Hidden)
+	if m.Architecture == "glm" {
+		ws = linear("pool_layer", h, h, m.InitStd)
+	}
+	return append(ws, linear("classifier", int64(outputs), h, m.InitStd)...)
+}
+
 // CountParameters returns the number of parameters of a model without making
 // it.
 func CountParameters(m configs.Model) (int64, error) {

@@ -131,6 +131,9 @@ func sha256Hex(content []byte) string {
 // Candidates tells whether every example has choices of its own.
 func (s Scoring) Candidates() bool { return s == MultiToken || s == ChoiceHead }
 
+// Head tells whether a classifier over [CLS] scores the examples.
+func (s Scoring) Head() bool { return s == ClassHead || s == ChoiceHead }
+
 // check makes sure that an example is one that the header's model can read.
 func (h Header) check(e Encoded) error {
 	want := 1
