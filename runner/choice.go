@@ -141,7 +141,7 @@ func (c *chooser) add(e Epoch) {
 
 // measure scores the dev split and writes the record down.
 func (c *chooser) measure(ctx context.Context, r *session, i *StepInfo) error {
-	scores, err := score(ctx, r.model, c.split.Examples, nil)
+	scores, err := score(ctx, r.model, r.state.numbered(c.split.Examples), nil)
 	if err != nil {
 		return err
 	}
