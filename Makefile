@@ -4,8 +4,9 @@
 # TIMEOUT=60m (of one package's tests), RUN=regexp (only these tests).
 
 # What is installed where it is missing, and only then. libtorch of Debian comes
-# with a reference BLAS that is many times slower than OpenBLAS.
-APT_PACKAGES := ca-certificates git g++ libc6-dev make libtorch-dev libopenblas0-openmp
+# with a reference BLAS that is many times slower than OpenBLAS, and without the
+# headers by which several processes train together.
+APT_PACKAGES := ca-certificates git g++ libc6-dev make libtorch-dev libopenblas0-openmp libgloo-dev
 
 GO      ?= go
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)

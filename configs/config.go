@@ -100,7 +100,7 @@ type Train struct {
 	MaxTokens    int64     `yaml:"max_tokens"`  // read by the model, padding left out; 0: no limit
 	MaxHours     float64   `yaml:"max_hours"`   // of training, all sittings of the run together; 0: no limit
 	BatchSize    int       `yaml:"batch_size"`  // windows an optimizer step sees
-	MicroBatch   int       `yaml:"micro_batch"` // windows in one forward pass; 0: the whole batch
+	MicroBatch   int       `yaml:"micro_batch"` // windows in one forward pass; 0: the whole batch, or each process' share of it
 	Ramp         Ramp      `yaml:"ramp"`
 	Optimizer    Optimizer `yaml:"optimizer"`
 	Schedule     Schedule  `yaml:"schedule"`
@@ -157,6 +157,9 @@ type Recipe struct {
 	Epochs       int `yaml:"epochs,omitempty"`
 	MaxSteps     int `yaml:"max_steps,omitempty"` // cuts the epochs short; 0: no cut
 	BatchSize    int `yaml:"batch_size,omitempty"`
+	// MicroBatch is the examples in one forward pass, at most; 0: the whole batch,
+	// or each process' share of it.
+	MicroBatch int `yaml:"micro_batch,omitempty"`
 	// Loss of choices: cross_entropy, hinge, generative or mix.
 	Loss string `yaml:"loss,omitempty"`
 	// LengthPenalty p divides a choice's log-probability by its tokens to the

@@ -20,6 +20,7 @@ func (f *Finetune) For(task string) Recipe {
 	inherit(&r.Epochs, t.Epochs)
 	inherit(&r.MaxSteps, t.MaxSteps)
 	inherit(&r.BatchSize, t.BatchSize)
+	inherit(&r.MicroBatch, t.MicroBatch)
 	inherit(&r.Loss, t.Loss)
 	inherit(&r.LengthPenalty, t.LengthPenalty)
 	inherit(&r.Optimizer.LR, t.Optimizer.LR)

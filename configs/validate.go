@@ -157,6 +157,7 @@ func (v *validation) recipe(key string, r Recipe, maxPositions int) {
 	v.atLeast(key+".epochs", r.Epochs, 1)
 	v.atLeast(key+".max_steps", r.MaxSteps, 0)
 	v.atLeast(key+".batch_size", r.BatchSize, 1)
+	v.atLeast(key+".micro_batch", r.MicroBatch, 0)
 	v.oneOf(key+".loss", r.Loss, CrossEntropyLoss, HingeLoss, GenerativeLoss, MixLoss)
 	v.notNegative(key+".length_penalty", r.LengthPenalty)
 	v.optimizer(key+".optimizer", r.Optimizer)

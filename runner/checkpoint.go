@@ -59,6 +59,7 @@ type State struct {
 	Tokenizer  string        `json:"tokenizer"`            // sha256 of the vocabulary
 	Data       string        `json:"data"`                 // identity of the training data
 	Precision  string        `json:"precision"`            // of matrix products in training
+	Ranks      int           `json:"ranks,omitempty"`      // processes that trained together, if several
 	Pretrained string        `json:"pretrained,omitempty"` // sha256 of the weights started from
 	// Loss and LengthPenalty are configs.Recipe's where they matter: in a task of
 	// choices of several tokens. An empty loss is cross_entropy.
@@ -148,7 +149,7 @@ func writeCheckpoint(dir string, m *model, o *optimizer, st State, config []byte
 	files := map[string]func(path string) error{
 		modelFile: func(p string) error { return writeTensors(p, named(m.params, "", m.params.tensors)) },
 		optimizerFile: func(p string) error {
-			return writeTensors(p, append(named(m.params, "m.", o.m), named(m.params, "v.", o.v)...))
+			return writeTensors(p, o.moments())
 		},
 		stateFile:  func(p string) error { return writeSynced(p, append(state, '\n')) },
 		configFile: func(p string) error { return writeSynced(p, config) },

@@ -102,6 +102,10 @@ func (c *chooser) join(ctx context.Context, r *session, perEpoch int) error {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
+	// Rank 0 writes the record again only when all have read it.
+	if _, err := r.ranks.any(false); err != nil {
+		return err
+	}
 	for _, e := range old.Epochs {
 		if e.Step <= r.state.Step {
 			c.add(e)
@@ -139,29 +143,59 @@ func (c *chooser) add(e Epoch) {
 	c.record.Epochs = append(c.record.Epochs, e)
 }
 
-// measure scores the dev split and writes the record down.
+// measure scores the dev split and writes the record down. Of several ranks, 0
+// does and tells the others; a signal then waits for the next step, which all of
+// them do not begin.
 func (c *chooser) measure(ctx context.Context, r *session, i *StepInfo) error {
-	scores, err := score(ctx, r.model, r.state.numbered(c.split.Examples), nil)
+	var text []byte
+	if r.ranks.Leads() {
+		if r.ranks != nil {
+			ctx = context.WithoutCancel(ctx)
+		}
+		e, err := c.scored(ctx, r, i.Step)
+		if err != nil {
+			return err
+		}
+		if text, err = json.Marshal(e); err != nil {
+			return err
+		}
+	}
+	told, err := r.ranks.hear(string(text))
 	if err != nil {
 		return err
 	}
-	predictions := make([]tasks.Prediction, len(scores))
-	for n, e := range c.split.Examples {
-		predictions[n] = tasks.Predict(e, scores[n])
-	}
-	e := Epoch{Epoch: float64(i.Step) / float64(c.perEpoch), Step: i.Step, Metrics: c.task.Score(predictions)}
-	for _, m := range e.Metrics {
-		if m.Name == c.record.Metric {
-			e.Value = m.Value
-		}
+	var e Epoch
+	if err := json.Unmarshal([]byte(told), &e); err != nil {
+		return err
 	}
 	c.add(e)
 	i.Dev = e.Metrics
 	best := c.record.Best
 	r.state.Best = &Best{Step: best.Step, Value: best.Value}
-	text, err := json.MarshalIndent(c.record, "", "  ")
-	if err != nil {
+	if !r.ranks.Leads() {
+		return nil
+	}
+	if text, err = json.MarshalIndent(c.record, "", "  "); err != nil {
 		return err
 	}
 	return renameio.WriteFile(c.path, append(text, '\n'), 0o666)
+}
+
+// scored is what the model has on the dev split.
+func (c *chooser) scored(ctx context.Context, r *session, step int) (Epoch, error) {
+	scores, err := score(ctx, r.model, r.state.numbered(c.split.Examples), nil)
+	if err != nil {
+		return Epoch{}, err
+	}
+	predictions := make([]tasks.Prediction, len(scores))
+	for n, e := range c.split.Examples {
+		predictions[n] = tasks.Predict(e, scores[n])
+	}
+	e := Epoch{Epoch: float64(step) / float64(c.perEpoch), Step: step, Metrics: c.task.Score(predictions)}
+	for _, m := range e.Metrics {
+		if m.Name == c.record.Metric {
+			e.Value = m.Value
+		}
+	}
+	return e, nil
 }

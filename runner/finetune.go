@@ -11,7 +11,6 @@ import (
 	"sync"
 
 	"github.com/glmkit/glmkit/configs"
-	"github.com/glmkit/glmkit/runner/internal/torch"
 	"github.com/glmkit/glmkit/tasks"
 )
 
@@ -22,6 +21,7 @@ import (
 // the task's metric is kept as the run's best one, and choice.json tells it and
 // what the others had. It returns the final state.
 func Finetune(ctx context.Context, c *configs.Config, from, trainFile string, seed uint64, o Options) (State, error) {
+	o = o.own()
 	split, err := tasks.OpenSplit(trainFile)
 	if err != nil {
 		return State{}, err
@@ -44,6 +44,9 @@ func Finetune(ctx context.Context, c *configs.Config, from, trainFile string, se
 	}
 	recipe := c.Finetune.For(split.Header.FinetuneRecipe())
 	examples := newExampleSource(identity.numbered(split.Examples), recipe.BatchSize, seed)
+	if examples.most = recipe.MicroBatch; examples.most == 0 {
+		examples.most = ceilDiv(recipe.BatchSize, o.Ranks.size())
+	}
 	identity.Kind, identity.Task, identity.Seed = "finetune", split.Header.Task, seed
 	if split.Header.Form == tasks.Cloze {
 		identity.Pattern = &split.Header.Pattern
@@ -69,8 +72,7 @@ func Finetune(ctx context.Context, c *configs.Config, from, trainFile string, se
 	run.Train.Schedule, run.Train.Optimizer, run.Train.Steps, run.Train.Seed = recipe.Schedule, recipe.Optimizer, identity.TotalSteps, seed
 	run.Train.BatchSize, run.Train.MicroBatch, run.Train.Ramp = recipe.BatchSize, 0, configs.Ramp{From: 1}
 	run.Train.MaxTokens, run.Train.MaxHours = 0, 0 // pretraining's
-	var final State
-	err = torch.Do(func() error {
+	return o.Ranks.train(o.Out, func() (State, error) {
 		r, err := openSession(&run, identity, o, weights.vocabulary, func(m *model) error {
 			if err := weights.start(m, seed, o.Note); err != nil {
 				return err
@@ -81,19 +83,17 @@ func Finetune(ctx context.Context, c *configs.Config, from, trainFile string, se
 			return nil
 		})
 		if err != nil {
-			return err
+			return State{}, err
 		}
 		defer r.close()
 		if chooser != nil {
 			if err := chooser.join(ctx, r, examples.perEpoch); err != nil {
-				return err
+				return r.state, err
 			}
 		}
 		err = r.run(ctx, examples, nil, o)
-		final = r.state
-		return err
+		return r.state, err
 	})
-	return final, err
 }
 
 // pretrained is what a run inherits from the weights it starts from, which must
@@ -174,6 +174,7 @@ func fits(st State, h tasks.Header) error {
 type exampleSource struct {
 	examples []tasks.Encoded
 	size     int // examples of a batch
+	most     int // of a micro-batch; 0: as many as there are
 	perEpoch int // batches of an epoch
 	seed     uint64
 
@@ -213,15 +214,30 @@ func (x *exampleSource) step(n int) ([]microBatch, error) {
 	if epoch := (n - 1) / x.perEpoch; epoch != x.epoch {
 		x.epoch, x.order = epoch, x.batches(epoch)
 	}
-	var out []microBatch
+	var out []*exampleBatch
 	group, sequences := []tasks.Encoded{}, 0
 	for _, i := range x.order[(n-1)%x.perEpoch] {
 		e := x.examples[i]
-		if len(group) > 0 && sequences+len(e.Sequences) > evalSequences {
+		if len(group) > 0 && (sequences+len(e.Sequences) > evalSequences || len(group) == x.most) {
 			out = append(out, newExampleBatch(group))
 			group, sequences = nil, 0
 		}
 		group, sequences = append(group, e), sequences+len(e.Sequences)
 	}
-	return append(out, newExampleBatch(group)), nil
+	return weighed(append(out, newExampleBatch(group))), nil
+}
+
+// weighed makes the answers' tokens of a whole batch count alike, however it is
+// split.
+func weighed(batches []*exampleBatch) []microBatch {
+	examples, tokens := 0, 0
+	for _, b := range batches {
+		examples, tokens = examples+b.examples, tokens+len(b.targets)
+	}
+	out := make([]microBatch, len(batches))
+	for i, b := range batches {
+		b.perToken = float64(examples) / float64(max(1, tokens))
+		out[i] = b
+	}
+	return out
 }

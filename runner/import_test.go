@@ -235,7 +235,7 @@ func bertLike(t *testing.T, c configs.Model) (weights map[string]tensortest.Tens
 	defer s.Close()
 	weights = map[string]tensortest.Tensor{}
 	for i, w := range m.params.weights {
-		v := view{namedTensor{w.name, w.shape, m.params.tensors[i]}, new(error)}
+		v := view{namedTensor{name: w.name, shape: w.shape, tensor: m.params.tensors[i]}, new(error)}
 		weights[w.name] = tensortest.Tensor{DType: tensorfile.F32, Shape: w.shape, Data: v.Data()}
 	}
 	return weights, m

@@ -214,14 +214,14 @@ func TestOutOfMemory(t *testing.T) {
 	onThread(t, func() error {
 		m := drawn(t, tiny("glm"), 5)
 		defer m.close()
-		o, err := newOptimizer(configs.Optimizer{LR: 1e-3}, m.params)
+		o, err := newOptimizer(configs.Optimizer{LR: 1e-3}, m.params, nil)
 		if err != nil {
 			return err
 		}
 		defer o.close()
 		for kind, want := range map[string][]string{
 			"pretrain": {"4 sequences of", "140737488355328 bytes", "train.micro_batch"},
-			"finetune": {"4 sequences of", "140737488355328 bytes", "finetune.batch_size"},
+			"finetune": {"4 sequences of", "140737488355328 bytes", "finetune.micro_batch"},
 		} {
 			r := &session{model: m, optimizer: o, config: configs.Train{BatchSize: 12}, state: State{Kind: kind, TotalSteps: 1}}
 			_, err := r.update(1, []microBatch{huge{b}})

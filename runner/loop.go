@@ -54,6 +54,7 @@ type session struct {
 	configYAML []byte
 	vocabulary map[string][]byte // its files, by name
 
+	ranks        *Ranks
 	source       source
 	hooks        []hook
 	skippedInRow int
@@ -73,21 +74,26 @@ func (r *session) finished() bool {
 // train runs the steps that are left, from the state's step to its total. It
 // runs on the tensor thread.
 func (r *session) train(ctx context.Context) error {
-	ahead, stop := context.WithCancel(ctx)
+	// A signal does not end the batches: a step that the ranks have agreed to
+	// begin is one that each of them must take.
+	ahead, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	next := prefetch(ahead, r.source, r.state.Step+1, r.state.TotalSteps)
-	for r.ended = r.finished(); !r.ended; {
-		if ctx.Err() != nil {
-			return r.interrupt()
-		}
+	ended, err := r.ranks.any(r.finished())
+	if err != nil {
+		return err
+	}
+	for r.ended = ended; !r.ended; {
 		step, began := r.state.Step+1, time.Now()
 		micros, err := next()
 		waited := time.Since(began)
-		if err != nil && ctx.Err() != nil {
-			return r.interrupt()
-		}
 		if err != nil {
 			return fmt.Errorf("step %d: %w", step, err)
+		}
+		if stop, err := r.ranks.any(ctx.Err() != nil); err != nil {
+			return err
+		} else if stop {
+			return r.interrupt()
 		}
 		info, err := r.update(step, micros)
 		if err != nil {
@@ -106,7 +112,7 @@ func (r *session) train(ctx context.Context) error {
 }
 
 // update is one optimizer step: every micro-batch weighs by its targets, so
-// the split into micro-batches does not change the gradient.
+// the split into micro-batches, and over ranks, does not change the gradient.
 func (r *session) update(step int, micros []microBatch) (StepInfo, error) {
 	info := StepInfo{Step: step, Total: r.state.TotalSteps, LR: learningRate(r.optimizer.config.LR, r.config.Schedule, step, r.state.TotalSteps)}
 	total, tokens := 0.0, 0
@@ -118,22 +124,42 @@ func (r *session) update(step int, micros []microBatch) (StepInfo, error) {
 		return info, errors.New("the batch has nothing to predict")
 	}
 	r.model.mode.training = true
+	last := -1 // of this rank's micro-batches: some ranks may have none
+	for i := range micros {
+		if r.ranks.mine(i) {
+			last = i
+		}
+	}
+	losses := make([]float64, len(micros)) // zero where another rank has the micro-batch
 	for i, b := range micros {
-		loss, err := r.backward(b, total, mix(r.state.Seed, streamDropout, uint64(step), uint64(i)))
-		if err != nil {
+		if !r.ranks.mine(i) {
+			continue
+		}
+		if i == last {
+			r.optimizer.reduceSoon()
+		}
+		var err error
+		if losses[i], err = r.backward(b, total, mix(r.state.Seed, streamDropout, uint64(step), uint64(i))); err != nil {
 			return info, r.memoryAdvice(b, err)
 		}
-		info.Loss += loss
 	}
 	s := torch.NewScope()
 	defer s.Close()
-	norm, taken := r.optimizer.step(s, info.LR, r.state.Updates+1)
-	if err := s.Err(); err != nil {
+	norm, taken, err := r.optimizer.step(s, info.LR, r.state.Updates+1)
+	if err != nil {
 		return info, err
 	}
 	r.state.Step = step
 	r.state.Tokens += int64(tokens)
-	r.ended = r.finished()
+	if r.ended, err = r.ranks.any(r.finished()); err != nil {
+		return info, err
+	}
+	if err := r.ranks.sum(losses); err != nil {
+		return info, err
+	}
+	for _, loss := range losses {
+		info.Loss += loss
+	}
 	info.GradNorm, info.Tokens = norm, r.state.Tokens
 	return info, r.count(taken, info.LR)
 }
@@ -166,8 +192,13 @@ func (r *session) count(taken bool, lr float64) error {
 		r.skippedInRow, lr, filepath.Join(r.dir, latestFile))
 }
 
+// save writes a checkpoint: rank 0 does, and the others hand it their moments.
 func (r *session) save() error {
-	return saveCheckpoint(r.dir, r.model, r.optimizer, r.state, r.configYAML, r.vocabulary, r.config.KeepLast)
+	if !r.ranks.Leads() {
+		return r.optimizer.serveMoments()
+	}
+	err := saveCheckpoint(r.dir, r.model, r.optimizer, r.state, r.configYAML, r.vocabulary, r.config.KeepLast)
+	return errors.Join(err, r.optimizer.endMoments(err == nil))
 }
 
 func (r *session) interrupt() error {

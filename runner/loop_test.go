@@ -28,7 +28,7 @@ func TestNonFiniteStepsAreSkipped(t *testing.T) {
 		m := drawn(t, tiny("glm"), 2)
 		defer m.close()
 		c := configs.Train{SaveEvery: 1, Optimizer: configs.Optimizer{LR: 1e-3, Beta1: 0.9, Beta2: 0.98, Eps: 1e-6, ClipNorm: 1}, Schedule: configs.Schedule{Kind: "constant"}}
-		o, err := newOptimizer(c.Optimizer, m.params)
+		o, err := newOptimizer(c.Optimizer, m.params, nil)
 		if err != nil {
 			return err
 		}

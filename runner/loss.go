@@ -40,6 +40,7 @@ type exampleBatch struct {
 	*batch
 	scoring     tasks.Scoring
 	examples    int
+	perToken    float64   // examples for each target token of the whole batch (Generative)
 	choices     int       // per example, padded
 	labels      []int64   // one per example
 	padding     []float32 // per choice: absentChoice where it does not exist, else 0
@@ -89,6 +90,7 @@ func newExampleBatch(examples []tasks.Encoded) *exampleBatch {
 		return e
 	}
 	e.layOut(examples)
+	e.perToken = float64(e.examples) / float64(max(1, len(e.targets)))
 	return e
 }
 
@@ -169,7 +171,7 @@ func exampleLoss(s *torch.Scope, m *model, e *exampleBatch) torch.Tensor {
 	if e.scoring == tasks.Generative || e.scoring == tasks.Written {
 		// Per-token mean within the batch, times its examples: one long answer
 		// must not outweigh the others (GLM repository, WSC's LM loss).
-		return s.Scale(tokenLoss(s, m, e.batch), float64(e.examples)/float64(len(e.rows)))
+		return s.Scale(tokenLoss(s, m, e.batch), e.perToken)
 	}
 	logits, labels := choiceLogits(s, m, e), index(s, e.labels, m.device)
 	right := func() torch.Tensor { return s.Gather(logits, 1, s.Reshape(labels, -1, 1)) }

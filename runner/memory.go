@@ -41,7 +41,7 @@ func (r *session) memoryAdvice(b microBatch, err error) error {
 	e := &configs.Error{Msg: fmt.Sprintf("no memory on %s for %d sequences of %d tokens at once: libtorch could not allocate %s", r.model.device, sequences, length, piece)}
 	switch {
 	case r.state.Kind == "finetune":
-		e.Field, e.Hint = "finetune.batch_size", fmt.Sprintf("a smaller finetune.batch_size than %d sequences, or tasks prepared with a smaller --max-length than %d", sequences, length)
+		e.Field, e.Hint = "finetune.micro_batch", fmt.Sprintf("a finetune.micro_batch of fewer examples than make %d sequences: the same batch in more pieces; or tasks prepared with a smaller --max-length than %d", sequences, length)
 	case sequences > 1:
 		e.Field, e.Hint = "train.micro_batch", fmt.Sprintf("--set train.micro_batch=%d: the same batch in more pieces", divisor(r.config.BatchSize, sequences/2))
 	default:

@@ -201,7 +201,7 @@ func TestAccumulationDoesNotChangeTheStep(t *testing.T) {
 		onThread(t, func() error {
 			m := drawn(t, tiny("glm"), 3)
 			defer m.close()
-			o, err := newOptimizer(configs.Optimizer{LR: 1e-3, Beta1: 0.9, Beta2: 0.98, Eps: 1e-6, ClipNorm: 1}, m.params)
+			o, err := newOptimizer(configs.Optimizer{LR: 1e-3, Beta1: 0.9, Beta2: 0.98, Eps: 1e-6, ClipNorm: 1}, m.params, nil)
 			if err != nil {
 				return err
 			}

@@ -219,7 +219,7 @@ func TestTrainCurveOracle(t *testing.T) {
 			Warmup: float64(want.Schedule.WarmupSteps) / float64(want.Schedule.TotalSteps)}
 		oc := configs.Optimizer{LR: want.Schedule.Peak, Beta1: want.Optimizer.Betas[0], Beta2: want.Optimizer.Betas[1],
 			Eps: want.Optimizer.Eps, WeightDecay: want.Optimizer.WeightDecay, ClipNorm: want.Optimizer.ClipNorm}
-		o, err := newOptimizer(oc, m.params)
+		o, err := newOptimizer(oc, m.params, nil)
 		if err != nil {
 			return err
 		}

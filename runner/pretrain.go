@@ -22,6 +22,7 @@ import (
 // on; where it is empty, the validation split of the first serves, if it has
 // one. It returns the final state.
 func Pretrain(ctx context.Context, c *configs.Config, data, valid string, o Options) (State, error) {
+	o = o.own()
 	train, err := corpus.Open(data)
 	if err != nil {
 		return State{}, err
@@ -58,6 +59,7 @@ func Pretrain(ctx context.Context, c *configs.Config, data, valid string, o Opti
 	if c.Model.Vocab < rows {
 		return State{}, &configs.Error{Field: "model.vocab", Msg: fmt.Sprintf("%d rows, the tokenizer and the objective of %s need %d", c.Model.Vocab, data, rows), Hint: "model.vocab: 0 takes what they need"}
 	}
+	windows.ranks = o.Ranks.size()
 	var held *windowSource
 	split := corpus.TrainSplit // of the folder to validate on
 	if s := train.Manifest().Split(corpus.ValidSplit); valid == "" && s != nil && s.Windows > 0 {
@@ -94,22 +96,19 @@ func Pretrain(ctx context.Context, c *configs.Config, data, valid string, o Opti
 		identity.PretrainedTokens, identity.PretrainedSteps = weights.state.Tokens, weights.state.Step
 		start = func(m *model) error { return weights.start(m, c.Train.Seed, o.Note) }
 	}
-	var final State
-	err = torch.Do(func() error {
+	return o.Ranks.train(o.Out, func() (State, error) {
 		r, err := openSession(c, identity, o, vocabulary.Files(), start)
 		if err != nil {
-			return err
+			return State{}, err
 		}
 		defer r.close()
 		var measure func() (validation, error)
 		if held != nil {
-			measure = func() (validation, error) { return heldOutLoss(r.model, held, c.Train) }
+			measure = func() (validation, error) { return heldOutLoss(r.model, held, c.Train, o.Ranks) }
 		}
 		err = r.run(ctx, windows, measure, o)
-		final = r.state
-		return err
+		return r.state, err
 	})
-	return final, err
 }
 
 // windowSource draws pretraining batches from a prepared corpus.
@@ -119,6 +118,7 @@ type windowSource struct {
 	config     *configs.Config
 	objective  spans.Objective
 	starts     []int64 // first window of each step of the ramp, and of the one after
+	ranks      int     // that share a batch where train.micro_batch does not cut it; 0 is 1
 }
 
 func newWindowSource(set *corpus.Dataset, vocabulary tokenizer.Tokenizer, c *configs.Config) (*windowSource, error) {
@@ -210,7 +210,7 @@ func (w *windowSource) split(blocks []spans.Block) (out []microBatch) {
 	slices.SortStableFunc(blocks, func(a, b spans.Block) int { return len(a.Input) - len(b.Input) })
 	micro := w.config.Train.MicroBatch
 	if micro <= 0 {
-		micro = max(1, len(blocks))
+		micro = max(1, ceilDiv(len(blocks), w.ranks))
 	}
 	for group := range slices.Chunk(blocks, micro) {
 		if b := newBatch(group); len(b.rows) > 0 {
@@ -220,15 +220,23 @@ func (w *windowSource) split(blocks []spans.Block) (out []microBatch) {
 	return out
 }
 
+// ceilDiv is n/d, rounded up; a d below 1 counts as 1.
+func ceilDiv(n, d int) int {
+	d = max(1, d)
+	return (n + d - 1) / d
+}
+
 // heldOutLoss is the mean loss per target token, in nats, of the first
 // ValidBatches whole batches of a held-out corpus, corrupted the same way each
-// time; for GLM also that of each objective.
-func heldOutLoss(m *model, w *windowSource, c configs.Train) (validation, error) {
+// time; for GLM also that of each objective. The ranks share the work; the figure
+// is that of a process by itself.
+func heldOutLoss(m *model, w *windowSource, c configs.Train, ranks *Ranks) (validation, error) {
 	m.mode.training = false
 	torch.SetGrad(false)
 	defer torch.SetGrad(true)
-	sums, counts := map[spans.Mode]float64{}, map[spans.Mode]float64{}
-	sum, count := 0.0, 0.0
+	var losses []float64 // of every micro-batch, zero where another rank has it
+	var modes []spans.Mode
+	var weights []float64
 	for n := range max(1, c.ValidBatches) {
 		blocks := map[spans.Mode][]spans.Block{}
 		for i := range c.BatchSize {
@@ -240,14 +248,25 @@ func heldOutLoss(m *model, w *windowSource, c configs.Train) (validation, error)
 		}
 		for mode := spans.Token; mode <= spans.Document; mode++ {
 			for _, b := range w.split(blocks[mode]) {
-				loss, err := evaluated(m, b)
-				if err != nil {
-					return validation{}, err
+				loss := 0.0
+				if ranks.mine(len(losses)) {
+					var err error
+					if loss, err = evaluated(m, b); err != nil {
+						return validation{}, err
+					}
 				}
-				sums[mode], counts[mode] = sums[mode]+loss, counts[mode]+b.weight()
-				sum, count = sum+loss, count+b.weight()
+				losses, modes, weights = append(losses, loss), append(modes, mode), append(weights, b.weight())
 			}
 		}
+	}
+	if err := ranks.sum(losses); err != nil {
+		return validation{}, err
+	}
+	sums, counts := map[spans.Mode]float64{}, map[spans.Mode]float64{}
+	sum, count := 0.0, 0.0
+	for i, mode := range modes {
+		sums[mode], counts[mode] = sums[mode]+losses[i], counts[mode]+weights[i]
+		sum, count = sum+losses[i], count+weights[i]
 	}
 	v := validation{loss: sum / count}
 	if m.config.Architecture == "glm" {

@@ -23,13 +23,17 @@ type namedTensor struct {
 	name   string
 	shape  []int64
 	tensor torch.Tensor
+	// Where this process has only some of the elements, in a flat tensor: which
+	// ones, and how to get all.
+	part  *slice
+	whole func(*torch.Scope) (torch.Tensor, error)
 }
 
 // named lists tensors laid out as a model's parameters, with a prefix.
 func named(p *parameters, prefix string, ts []torch.Tensor) []namedTensor {
 	out := make([]namedTensor, len(ts))
 	for i, t := range ts {
-		out[i] = namedTensor{prefix + p.weights[i].name, p.weights[i].shape, t}
+		out[i] = namedTensor{name: prefix + p.weights[i].name, shape: p.weights[i].shape, tensor: t}
 	}
 	return out
 }
@@ -57,9 +61,20 @@ func (v view) DataLen() uint64 {
 func (v view) Data() []byte {
 	s := torch.NewScope()
 	defer s.Close()
-	values := s.Floats(v.tensor)
-	if err := s.Err(); err != nil && *v.failed == nil {
+	if *v.failed != nil {
+		return nil // the file is lost, and other ranks may be gone
+	}
+	tensor, err := v.tensor, error(nil)
+	if v.whole != nil {
+		tensor, err = v.whole(s)
+	}
+	var values []float32
+	if err == nil {
+		values, err = s.Floats(tensor), s.Err()
+	}
+	if err != nil {
 		*v.failed = fmt.Errorf("reading %s: %w", v.name, err)
+		return nil
 	}
 	data := make([]byte, 0, 4*len(values))
 	for _, x := range values {
@@ -150,6 +165,11 @@ func readTensors(path string, ts []namedTensor) error {
 		values, err := reader.float32s(stored{parts: []*tensorfile.Tensor{file.Tensors[t.name]}})
 		if err != nil {
 			return err
+		}
+		if t.part != nil {
+			if values = values[t.part.from:t.part.to]; len(values) == 0 {
+				continue
+			}
 		}
 		s.SetFloats(t.tensor, values)
 	}

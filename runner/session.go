@@ -5,6 +5,9 @@ package runner
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -36,13 +39,24 @@ type Options struct {
 	// Version of glmkit and Command line, for the record of the run's environment.
 	Version string
 	Command []string
+	// Ranks are the processes that train together; nil: this one alone. Only the
+	// one that leads observes, notes and writes.
+	Ranks *Ranks
+}
+
+// own leaves out what is not this process' to do.
+func (o Options) own() Options {
+	if !o.Ranks.Leads() {
+		o.Observe, o.Note, o.TensorBoard = nil, nil, false
+	}
+	return o
 }
 
 // openSession makes the model and optimizer of a run, new by start or from the
 // newest checkpoint of its directory. It runs on the tensor thread; the caller
 // closes the session.
 func openSession(c *configs.Config, identity State, o Options, vocabulary map[string][]byte, start func(*model) error) (*session, error) {
-	r := &session{dir: o.Out, config: c.Train, state: identity, vocabulary: vocabulary}
+	r := &session{dir: o.Out, config: c.Train, state: identity, vocabulary: vocabulary, ranks: o.Ranks}
 	if err := r.open(c, o, start); err != nil {
 		r.close()
 		return nil, err
@@ -51,18 +65,15 @@ func openSession(c *configs.Config, identity State, o Options, vocabulary map[st
 }
 
 func (r *session) open(c *configs.Config, o Options, start func(*model) error) error {
-	device, err := chooseDevice(o.Device)
+	device, err := chooseDevice(r.ranks.device(o.Device))
 	if err != nil {
 		return err
 	}
-	setThreads(o.Threads)
+	setThreads(r.ranks.threads(o.Threads))
 	if r.configYAML, err = c.YAML(); err != nil {
 		return err
 	}
-	if err := claim(r.dir); err != nil {
-		return err
-	}
-	checkpoint, resume, err := latestCheckpoint(r.dir)
+	checkpoint, resume, err := r.newest()
 	if err != nil {
 		return err
 	}
@@ -81,6 +92,9 @@ func (r *session) open(c *configs.Config, o Options, start func(*model) error) e
 		return err
 	}
 	r.state.Precision = computing.precision()
+	if err := r.agree(); err != nil {
+		return err
+	}
 	if resume {
 		if err := sameRun(r.dir, saved, r.state); err != nil {
 			return err
@@ -88,7 +102,11 @@ func (r *session) open(c *configs.Config, o Options, start func(*model) error) e
 		if err := sameRecipe(r.dir, checkpoint, saved.Kind, c.Train); err != nil {
 			return err
 		}
+		r.noteRanks(saved, o.Note)
 		r.state = saved
+	}
+	if r.state.Ranks = 0; r.ranks.size() > 1 {
+		r.state.Ranks = r.ranks.size()
 	}
 	if r.model, err = newModel(r.state.Model, device); err != nil {
 		return modelMemory(r.state.Model, err)
@@ -98,6 +116,7 @@ func (r *session) open(c *configs.Config, o Options, start func(*model) error) e
 	if r.pace.peak, err = peakOf(c.Compute, device, computing); err != nil {
 		return err
 	}
+	r.pace.peak *= float64(r.ranks.size())
 	if !resume {
 		err = start(r.model)
 	} else if r.state.Classifier > 0 {
@@ -106,13 +125,16 @@ func (r *session) open(c *configs.Config, o Options, start func(*model) error) e
 	if err != nil {
 		return err
 	}
-	if r.optimizer, err = newOptimizer(c.Train.Optimizer, r.model.params); err != nil {
+	if r.optimizer, err = newOptimizer(c.Train.Optimizer, r.model.params, r.ranks); err != nil {
 		return modelMemory(r.state.Model, err)
 	}
 	if resume {
 		if err := r.load(checkpoint); err != nil {
 			return err
 		}
+	}
+	if err := r.optimizer.spread(); err != nil || !r.ranks.Leads() {
+		return err
 	}
 	if !r.finished() {
 		if err := r.recordEnvironment(o); err != nil {
@@ -122,19 +144,68 @@ func (r *session) open(c *configs.Config, o Options, start func(*model) error) e
 	return renameio.WriteFile(filepath.Join(r.dir, configFile), r.configYAML, 0o666)
 }
 
+// newest is the checkpoint to go on from, if there is one. Rank 0 looks.
+func (r *session) newest() (checkpoint string, resume bool, err error) {
+	if r.ranks.Leads() {
+		if err := claim(r.dir); err != nil {
+			return "", false, err
+		}
+		if checkpoint, _, err = latestCheckpoint(r.dir); err != nil {
+			return "", false, err
+		}
+		checkpoint = strings.TrimPrefix(checkpoint, r.dir)
+	}
+	if checkpoint, err = r.ranks.hear(checkpoint); err != nil || checkpoint == "" {
+		return "", false, err
+	}
+	return filepath.Join(r.dir, checkpoint), true, nil
+}
+
+// agree makes sure that all ranks are about to train the same model on the same
+// data.
+func (r *session) agree() error {
+	identity := r.state
+	identity.Ranks = r.ranks.size()
+	text, err := json.Marshal(identity)
+	if err != nil {
+		return err
+	}
+	sum := sha256.Sum256(append(text, r.configYAML...))
+	mine := hex.EncodeToString(sum[:])
+	leader, err := r.ranks.hear(mine)
+	if err == nil && leader != mine {
+		err = &configs.Error{Field: "RANK", Msg: "this rank was started with another configuration, data or precision than rank 0", Hint: "the same command line for all ranks, and the same files under the same paths"}
+	}
+	return err
+}
+
+// noteRanks says so where a run goes on with another number of processes.
+func (r *session) noteRanks(saved State, note func(string)) {
+	before, now := max(1, saved.Ranks), r.ranks.size()
+	if before == now || note == nil {
+		return
+	}
+	note(fmt.Sprintf("%s was trained by %d processes so far and goes on with %d: its numbers differ from now on by rounding and, where micro_batch is 0, by what dropout draws", r.dir, before, now))
+}
+
 // run trains on a source with the hooks that the options ask for. held measures
 // the held-out loss; nil: there is none.
 func (r *session) run(ctx context.Context, src source, held func() (validation, error), o Options) (failed error) {
+	r.source = src
+	r.hooks = append(r.hooks, r.watching())
+	if held != nil {
+		r.hooks = append(r.hooks, r.validating(held))
+	}
+	if !r.ranks.Leads() {
+		r.hooks = append(r.hooks, r.saving())
+		return r.train(ctx)
+	}
 	log, err := openMetrics(r.dir, r.state.Step, &r.pace)
 	if err != nil {
 		return err
 	}
 	defer func() { failed = errors.Join(failed, log.close()) }()
 	r.hours = func() float64 { return log.seconds() / 3600 }
-	r.hooks = append(r.hooks, r.watching())
-	if held != nil {
-		r.hooks = append(r.hooks, r.validating(held))
-	}
 	r.hooks = append(r.hooks, r.logging(log))
 	if o.TensorBoard {
 		events, err := newEventFile(r.dir)
@@ -148,7 +219,6 @@ func (r *session) run(ctx context.Context, src source, held func() (validation, 
 		r.hooks = append(r.hooks, r.observing(o.Observe))
 	}
 	r.hooks = append(r.hooks, r.saving())
-	r.source = src
 	return r.train(ctx)
 }
 
@@ -178,7 +248,7 @@ func (r *session) load(checkpoint string) error {
 	if err := readTensors(filepath.Join(checkpoint, modelFile), named(p, "", p.tensors)); err != nil {
 		return err
 	}
-	return readTensors(filepath.Join(checkpoint, optimizerFile), append(named(p, "m.", r.optimizer.m), named(p, "v.", r.optimizer.v)...))
+	return readTensors(filepath.Join(checkpoint, optimizerFile), r.optimizer.moments())
 }
 
 // sameRun refuses to go on with a run under other conditions: the result would

@@ -34,7 +34,7 @@ for package; do
 		[ -n "${LIBTORCH:-}" ] && continue
 		echo 'setup: looking for a libtorch'
 		$FIND >/dev/null 2>&1 && continue ;;
-	libopenblas*) # only Debian's libtorch takes its BLAS from the system
+	libopenblas* | libgloo-dev) # only Debian's libtorch takes BLAS and Gloo from the system
 		installed libtorch-dev || [[ " ${needed[*]} " == *' libtorch-dev '* ]] || continue ;;
 	esac
 	needed+=("$package")

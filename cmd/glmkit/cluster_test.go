@@ -75,3 +75,43 @@ func TestKubernetesManifest(t *testing.T) {
 		t.Errorf("the last Job merges another folder than %s", out)
 	}
 }
+
+// TestTrainManifest reads the PyTorchJob of the documents: all of its processes must
+// run one command, which this program knows.
+func TestTrainManifest(t *testing.T) {
+	text, err := os.ReadFile("../../docs/cluster/train.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var job struct {
+		Spec struct {
+			Replicas map[string]struct {
+				Template struct {
+					Spec struct {
+						Containers []struct {
+							Name string
+							Args []string
+						}
+					}
+				}
+			} `yaml:"pytorchReplicaSpecs"`
+		}
+	}
+	if err := yaml.Unmarshal(text, &job); err != nil {
+		t.Fatal(err)
+	}
+	var command []string
+	for _, kind := range []string{"Master", "Worker"} {
+		containers := job.Spec.Replicas[kind].Template.Spec.Containers
+		if len(containers) != 1 || containers[0].Name != "pytorch" {
+			t.Fatalf("%s: %+v", kind, containers)
+		}
+		if err := parses(containers[0].Args); err != nil {
+			t.Errorf("%s: glmkit %q: %v", kind, containers[0].Args, err)
+		}
+		if command != nil && !slices.Equal(command, containers[0].Args) {
+			t.Errorf("the commands differ: %q and %q", command, containers[0].Args)
+		}
+		command = containers[0].Args
+	}
+}

@@ -21,6 +21,7 @@ type finetuneOptions struct {
 	tasks               []string
 	seeds               []uint64
 	deviceFlags
+	groupFlags
 	watchFlags
 }
 
@@ -33,7 +34,8 @@ func newFinetune(s streams) *cobra.Command {
 		Long: `Finetune a pretrained model on tasks that "glmkit prepare task" wrote: GLM on
 their cloze form, BERT on their classification form. Every task and seed is a
 run of its own under --out, as TASK/seed-N. The same command again skips what
-is finished and continues what is not.
+is finished and continues what is not. Several processes train together as in
+"glmkit train pretrain".
 
 --dev names a labelled split, val or FewGLUE's dev32, on which every epoch is
 scored by the task's metric. The best epoch's checkpoint is kept, of equal ones
@@ -59,6 +61,7 @@ same layers and hidden size may ask for more positions.`,
 	}
 	load := addConfigFlags(cmd, "glm-small")
 	o.deviceFlags.add(cmd)
+	o.groupFlags.add(cmd)
 	o.watchFlags.add(cmd)
 	cmd.Flags().StringVar(&o.from, "from", "", "pretrained `weights`: a run, a checkpoint or a folder of Hugging Face's")
 	cmd.Flags().StringVar(&o.prepared, "tasks", "", "`directory` that prepare task wrote")

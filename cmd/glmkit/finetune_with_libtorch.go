@@ -17,7 +17,12 @@ func finetune(ctx context.Context, s streams, o finetuneOptions) error {
 	if err != nil {
 		return err
 	}
-	metrics, stop, err := o.serveMetrics()
+	ranks, err := o.join(ctx, s, o.device)
+	if err != nil {
+		return exitForm(err)
+	}
+	defer ranks.Close()
+	metrics, stop, err := o.serveMetrics(ranks)
 	if err != nil {
 		return err
 	}
@@ -31,10 +36,13 @@ func finetune(ctx context.Context, s streams, o finetuneOptions) error {
 		}
 		observe, done := watch(s, fmt.Sprintf("%s seed %d", what, job.seed), job.out, metrics)
 		st, err := runner.Finetune(ctx, job.config, o.from, job.train, job.seed,
-			runner.Options{Out: job.out, Device: o.device, Threads: o.threads, Observe: observe, TensorBoard: o.tensorboard, Version: versionString(), Command: os.Args, Note: note, Dev: job.dev})
+			runner.Options{Out: job.out, Device: o.device, Threads: o.threads, Observe: observe, TensorBoard: o.tensorboard, Version: versionString(), Command: os.Args, Note: note, Dev: job.dev, Ranks: ranks})
 		done()
 		if err != nil {
 			return exitForm(err)
+		}
+		if !ranks.Leads() {
+			continue
 		}
 		if job.dev == "" {
 			fmt.Fprintf(s.out, "%s: %d steps\n", job.out, st.Step)
@@ -58,6 +66,9 @@ func finetune(ctx context.Context, s streams, o finetuneOptions) error {
 				return err
 			}
 		}
+	}
+	if !ranks.Leads() {
+		return nil
 	}
 	return printRows(s.out, reports.GridRows(grids))
 }

@@ -36,6 +36,10 @@ type deviceError struct{ msg, hint string }
 
 func (e *deviceError) Error() string { return e.msg }
 
+// interruptedError says that a command stopped with its state saved because of a
+// signal, to this process or to another of its group.
+type interruptedError struct{ error }
+
 // run executes one command line and returns its exit code.
 func run(ctx context.Context, args []string, s streams) int {
 	root := newRoot(s)
@@ -58,6 +62,7 @@ func classify(ctx context.Context, err error) (code int, hint string) {
 	var config *configs.Error
 	var device *deviceError
 	var regression *regressionError
+	var interrupted *interruptedError
 	switch {
 	case errors.As(err, &data):
 		return exitData, data.Hint
@@ -67,7 +72,7 @@ func classify(ctx context.Context, err error) (code int, hint string) {
 		return exitDevice, device.hint
 	case errors.As(err, &regression):
 		return exitRegression, ""
-	case ctx.Err() != nil && errors.Is(err, context.Canceled):
+	case errors.As(err, &interrupted), ctx.Err() != nil && errors.Is(err, context.Canceled):
 		return exitInterrupted, "the same command again: it continues where it stopped"
 	case isUsage(err):
 		return exitUsage, "glmkit --help"

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"time"
+
 	"github.com/spf13/cobra"
 
 	"github.com/glmkit/glmkit/configs"
@@ -26,6 +28,13 @@ func (d *deviceFlags) add(cmd *cobra.Command) {
 	cmd.Flags().IntVar(&d.threads, "threads", 0, "threads of CPU operations (0: all cores)")
 }
 
+// groupFlags say how the processes of a group find each other.
+type groupFlags struct{ joinTimeout time.Duration }
+
+func (g *groupFlags) add(cmd *cobra.Command) {
+	cmd.Flags().DurationVar(&g.joinTimeout, "join-timeout", 5*time.Minute, "how long several processes that train together wait for each other to start")
+}
+
 // watchFlags say how a run can be watched beside its progress.
 type watchFlags struct {
 	tensorboard bool
@@ -41,6 +50,7 @@ type pretrainOptions struct {
 	config                 *configs.Config
 	data, valid, from, out string
 	deviceFlags
+	groupFlags
 	watchFlags
 }
 
@@ -58,6 +68,9 @@ checkpoints. The same command again continues from the newest one, to the same
 bytes as if it had never stopped. Ctrl-C saves first and exits with 130; a
 second one exits at once.
 
+Several processes train together when torchrun's environment or Slurm's srun says
+so (RANK, WORLD_SIZE, MASTER_ADDR, ...): docs/cluster.md.
+
 With --from training begins with weights that exist, in any of the forms that
 "glmkit convert --help" lists. They must have the configuration's layers and
 hidden size; a larger model.max_positions or model.vocab grows their tables.`,
@@ -68,6 +81,7 @@ hidden size; a larger model.max_positions or model.vocab grows their tables.`,
 	}
 	load := addConfigFlags(cmd, "glm-small")
 	o.deviceFlags.add(cmd)
+	o.groupFlags.add(cmd)
 	o.watchFlags.add(cmd)
 	cmd.Flags().StringVar(&o.data, "data", "", "`directory` that prepare corpus wrote")
 	cmd.Flags().StringVar(&o.valid, "valid", "", "a second one, held out, for the validation loss")

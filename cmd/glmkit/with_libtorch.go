@@ -21,8 +21,26 @@ import (
 	"github.com/glmkit/glmkit/tasks"
 )
 
+// join finds the processes that train together with this one, where torchrun's
+// environment or Slurm says that there are any.
+func (g groupFlags) join(ctx context.Context, s streams, device string) (*runner.Ranks, error) {
+	place, err := runner.PlaceFromEnv(os.Getenv)
+	if err != nil {
+		return nil, err
+	}
+	ranks, err := runner.Join(ctx, place, device, g.joinTimeout)
+	if err == nil && ranks != nil && ranks.Leads() {
+		fmt.Fprintf(s.err, "%d processes train together\n", place.Size)
+	}
+	return ranks, err
+}
+
 // exitForm gives an error of the runner the type that classify knows.
 func exitForm(err error) error {
+	var stopped *runner.Interrupted
+	if errors.As(err, &stopped) {
+		return &interruptedError{err}
+	}
 	var device *runner.DeviceError
 	if errors.As(err, &device) {
 		return &deviceError{msg: device.Msg, hint: device.Hint}
@@ -30,10 +48,10 @@ func exitForm(err error) error {
 	return err
 }
 
-// serveMetrics starts the server that --metrics-addr asks for; without it,
-// observe does nothing.
-func (w watchFlags) serveMetrics() (observe func(run string, i runner.StepInfo), stop func(), err error) {
-	if w.metricsAddr == "" {
+// serveMetrics starts the server that --metrics-addr asks for, where this process
+// leads; else observe does nothing.
+func (w watchFlags) serveMetrics(ranks *runner.Ranks) (observe func(run string, i runner.StepInfo), stop func(), err error) {
+	if w.metricsAddr == "" || !ranks.Leads() {
 		return func(string, runner.StepInfo) {}, func() {}, nil
 	}
 	m, err := runner.ServeMetrics(w.metricsAddr)
@@ -114,16 +132,21 @@ func thousands(x float64) string {
 }
 
 func pretrain(ctx context.Context, s streams, o pretrainOptions) error {
-	metrics, stop, err := o.serveMetrics()
+	ranks, err := o.join(ctx, s, o.device)
+	if err != nil {
+		return exitForm(err)
+	}
+	defer ranks.Close()
+	metrics, stop, err := o.serveMetrics(ranks)
 	if err != nil {
 		return err
 	}
 	defer stop()
 	observe, done := watch(s, "pretrain "+o.config.Model.Architecture, o.out, metrics)
 	start := time.Now()
-	st, err := runner.Pretrain(ctx, o.config, o.data, o.valid, runner.Options{Out: o.out, Device: o.device, Threads: o.threads, Observe: observe, TensorBoard: o.tensorboard, Version: versionString(), Command: os.Args, From: o.from, Note: noteTo(s)})
+	st, err := runner.Pretrain(ctx, o.config, o.data, o.valid, runner.Options{Out: o.out, Device: o.device, Threads: o.threads, Observe: observe, TensorBoard: o.tensorboard, Version: versionString(), Command: os.Args, From: o.from, Note: noteTo(s), Ranks: ranks})
 	done()
-	if err != nil {
+	if err != nil || !ranks.Leads() {
 		return exitForm(err)
 	}
 	parameters, err := runner.CountParameters(st.Model)

@@ -106,7 +106,7 @@ func (f *fitter) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if f.upToDate(print) {
+	if f.upToDate(seen.Libtorch, print) {
 		return nil
 	}
 	f.say("%s", seen.Libtorch)
@@ -142,7 +142,11 @@ func (f *fitter) fit(ctx context.Context, seen *found, print string) (err error)
 	if err != nil {
 		return err
 	}
-	flags := cgoFlags{seen.Libtorch, print}
+	collectives, err := f.collectiveFlags(ctx, seen, bindings)
+	if err != nil {
+		return err
+	}
+	flags := cgoFlags{seen.Libtorch, print, collectives}
 	// The functions here do nothing but call libtorch: debug information and
 	// more optimization would only make their compilation take longer.
 	if err := os.WriteFile(filepath.Join(bindings, "lib.go"), flags.file("libtch", "", "-O1", "-g0"), 0o666); err != nil {

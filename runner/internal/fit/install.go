@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -31,6 +32,7 @@ const (
 type cgoFlags struct {
 	libtorch    *libtorch
 	fingerprint string
+	collectives []string // for the package torch alone
 }
 
 // file is a Go file that gives its package the flags, beside those in optimize.
@@ -68,6 +70,7 @@ type state struct {
 	Fingerprint string
 	Libtorch    *libtorch
 	NotInIt     []string          // functions of gotch that this libtorch lacks
+	Collectives []string          // headers of those that were there to be tried
 	Written     map[string]string // path below the module's root: sha256
 }
 
@@ -100,14 +103,22 @@ func (s *found) fingerprint() (string, error) {
 	return hex.EncodeToString(sum[:8]), nil
 }
 
+// headers names the collectives that a fit tries.
+func headers(cs []collectives) (names []string) {
+	for _, c := range cs {
+		names = append(names, c.header)
+	}
+	return names
+}
+
 // upToDate tells whether the fit that is there is this one, and whole.
-func (f *fitter) upToDate(fingerprint string) bool {
+func (f *fitter) upToDate(lt *libtorch, fingerprint string) bool {
 	text, err := os.ReadFile(filepath.Join(f.root, stateFile))
 	if err != nil {
 		return false
 	}
 	var s state
-	if json.Unmarshal(text, &s) != nil || s.Fingerprint != fingerprint || len(s.Written) == 0 {
+	if json.Unmarshal(text, &s) != nil || s.Fingerprint != fingerprint || len(s.Written) == 0 || !slices.Equal(s.Collectives, headers(lt.collectives())) {
 		return false
 	}
 	for path, want := range s.Written {
@@ -138,7 +149,7 @@ func (f *fitter) install(tmp string, flags cgoFlags, missing []string) error {
 	if err := os.Rename(tmp, fitted); err != nil {
 		return err
 	}
-	if err := replaceFile(filepath.Join(f.root, flagsFile), flags.file("torch", "cgo", "-O2")); err != nil {
+	if err := replaceFile(filepath.Join(f.root, flagsFile), flags.file("torch", "cgo", append([]string{"-O2"}, flags.collectives...)...)); err != nil {
 		return err
 	}
 	if !f.inWorkspace() {
@@ -150,7 +161,7 @@ func (f *fitter) install(tmp string, flags cgoFlags, missing []string) error {
 			return err
 		}
 	}
-	s := state{Fingerprint: flags.fingerprint, Libtorch: flags.libtorch, NotInIt: missing, Written: map[string]string{}}
+	s := state{Fingerprint: flags.fingerprint, Libtorch: flags.libtorch, NotInIt: missing, Collectives: headers(flags.libtorch.collectives()), Written: map[string]string{}}
 	bindings := fittedGotch + "/libtch/"
 	for _, path := range []string{bindings + "lib.go", bindings + handSource, bindings + generatedSource, flagsFile} {
 		text, err := os.ReadFile(filepath.Join(f.root, path))

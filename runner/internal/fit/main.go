@@ -108,7 +108,7 @@ func (f *fitter) print(ctx context.Context) error {
 		return err
 	}
 	fit := "to be done: make libtorch"
-	if f.upToDate(fingerprint) {
+	if f.upToDate(seen.Libtorch, fingerprint) {
 		fit = "done: " + fittedGotch
 	}
 	lt := seen.Libtorch
