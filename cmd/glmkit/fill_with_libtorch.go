@@ -53,6 +53,9 @@ func fill(ctx context.Context, s streams, o fillOptions) error {
 			return nil // the usual way to leave a prompt
 		}
 	}
+	if errors.Is(err, context.Canceled) {
+		return &stoppedError{"stopped by a signal; only the texts printed were filled"}
+	}
 	return exitForm(err)
 }
 

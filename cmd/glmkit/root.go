@@ -27,7 +27,7 @@ const (
 	exitData        = 3   // bad input data
 	exitDevice      = 4   // no device or libtorch
 	exitRegression  = 5   // report compare --fail-on regression found one
-	exitInterrupted = 130 // stopped by a signal, state saved
+	exitInterrupted = 130 // stopped by a signal, state saved where the command keeps one
 )
 
 // deviceError says that what the command needs of libtorch or of a device is
@@ -39,6 +39,12 @@ func (e *deviceError) Error() string { return e.msg }
 // interruptedError says that a command stopped with its state saved because of a
 // signal, to this process or to another of its group.
 type interruptedError struct{ error }
+
+// stoppedError says that a signal ended a command that keeps no state to continue
+// from.
+type stoppedError struct{ msg string }
+
+func (e *stoppedError) Error() string { return e.msg }
 
 // run executes one command line and returns its exit code.
 func run(ctx context.Context, args []string, s streams) int {
@@ -63,6 +69,7 @@ func classify(ctx context.Context, err error) (code int, hint string) {
 	var device *deviceError
 	var regression *regressionError
 	var interrupted *interruptedError
+	var stopped *stoppedError
 	switch {
 	case errors.As(err, &data):
 		return exitData, data.Hint
@@ -72,6 +79,8 @@ func classify(ctx context.Context, err error) (code int, hint string) {
 		return exitDevice, device.hint
 	case errors.As(err, &regression):
 		return exitRegression, ""
+	case errors.As(err, &stopped):
+		return exitInterrupted, ""
 	case errors.As(err, &interrupted), ctx.Err() != nil && errors.Is(err, context.Canceled):
 		return exitInterrupted, "the same command again: it continues where it stopped"
 	case isUsage(err):
@@ -99,7 +108,7 @@ and an equal-sized BERT, evaluates them, and reports the comparison.
 
 Exit codes: 0 done, 1 failure, 2 usage or configuration, 3 bad data,
 4 no device or libtorch, 5 regression found (report compare --fail-on),
-130 interrupted with the state saved.`,
+130 interrupted, with the state saved where the command keeps one.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
