@@ -164,9 +164,27 @@ type Recipe struct {
 	Loss string `yaml:"loss,omitempty"`
 	// LengthPenalty p divides a choice's log-probability by its tokens to the
 	// power of p, in training and evaluation.
-	LengthPenalty float64   `yaml:"length_penalty,omitempty"`
-	Optimizer     Optimizer `yaml:"optimizer,omitempty"`
-	Schedule      Schedule  `yaml:"schedule,omitempty"`
+	LengthPenalty float64 `yaml:"length_penalty,omitempty"`
+	// LabelSmoothing ε of answers that the model learns to write: ε of the target
+	// is spread over the whole vocabulary.
+	LabelSmoothing float64   `yaml:"label_smoothing,omitempty"`
+	Decoding       Decoding  `yaml:"decoding,omitempty"`
+	Optimizer      Optimizer `yaml:"optimizer,omitempty"`
+	Schedule       Schedule  `yaml:"schedule,omitempty"`
+}
+
+// Decoding is how answers that the model writes are searched for in evaluation.
+type Decoding struct {
+	Beams         int     `yaml:"beams,omitempty" json:"beams"`
+	LengthPenalty float64 `yaml:"length_penalty,omitempty" json:"length_penalty"` // exponent of the length that a score is divided by
+	MinLength     int     `yaml:"min_length,omitempty" json:"min_length"`         // tokens
+	MaxLength     int     `yaml:"max_length,omitempty" json:"max_length"`         // tokens, the end counted; 0: the target length
+	NoRepeat      int     `yaml:"no_repeat,omitempty" json:"no_repeat"`           // no run of so many tokens twice; 0: any
+	// Sample draws tokens, with one beam, as Temperature, TopK and TopP say.
+	Sample      bool    `yaml:"sample,omitempty" json:"sample"`
+	Temperature float64 `yaml:"temperature,omitempty" json:"temperature"`
+	TopK        int     `yaml:"top_k,omitempty" json:"top_k"` // 0: all
+	TopP        float64 `yaml:"top_p,omitempty" json:"top_p"` // 0: all
 }
 
 // The losses of finetuning (GLM repository, --loss-func). All but the first are

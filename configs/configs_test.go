@@ -361,3 +361,40 @@ func FuzzLoad(f *testing.F) {
 		}
 	})
 }
+
+// A task's decoding is the common one with what its recipe changes, then the
+// settings, which may also take something back.
+func TestDecodingOf(t *testing.T) {
+	c, err := Load("", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		task     string
+		settings []string
+		want     Decoding
+	}{
+		{"RTE", nil, Decoding{Beams: 5, Temperature: 1}},
+		{"XSum", nil, Decoding{Beams: 6, LengthPenalty: 1, MinLength: 10, NoRepeat: 3, Temperature: 1}},
+		{"Yahoo", nil, Decoding{Beams: 1, LengthPenalty: 1, NoRepeat: 3, Temperature: 1}},
+		{"XSum", []string{"beams=2", "no_repeat=0"}, Decoding{Beams: 2, LengthPenalty: 1, MinLength: 10, Temperature: 1}},
+		{"custom", []string{"sample=true", "beams=1", "top_p=0.9"}, Decoding{Beams: 1, LengthPenalty: 0.7, NoRepeat: 3, Sample: true, Temperature: 1, TopP: 0.9}},
+	} {
+		got, err := c.DecodingOf(test.task, test.settings)
+		if err != nil || got != test.want {
+			t.Errorf("%s %v: %+v, %v, want %+v", test.task, test.settings, got, err, test.want)
+		}
+	}
+	for setting, want := range map[string]string{
+		"beams":         "--decoding beams: not of the form key=value",
+		"beam=2":        "did you mean finetune.decoding.beams?",
+		"beams=0":       "must be at least 1, got 0",
+		"sample=true":   "a search with 5 beams draws nothing",
+		"temperature=0": "must be above 0, got 0",
+		"top_p=2":       "between 0 (included) and 1 (included), got 2",
+	} {
+		if _, err := c.DecodingOf("CB", []string{setting}); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "--decoding") {
+			t.Errorf("%s: %v, want %q", setting, err, want)
+		}
+	}
+}

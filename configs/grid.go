@@ -175,7 +175,9 @@ func recipeKeys() []string {
 	walk = func(t reflect.Type, key string) {
 		for f := range fieldsOf(t) {
 			if field := t.FieldByIndex(f.index).Type; field.Kind() == reflect.Struct {
-				walk(field, join(key, f.key))
+				if field != reflect.TypeFor[Decoding]() { // no part of training
+					walk(field, join(key, f.key))
+				}
 			} else {
 				keys = append(keys, join(key, f.key))
 			}

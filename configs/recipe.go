@@ -1,6 +1,7 @@
 package configs
 
 import (
+	"reflect"
 	"strings"
 
 	"github.com/glmkit/glmkit/spans"
@@ -23,6 +24,16 @@ func (f *Finetune) For(task string) Recipe {
 	inherit(&r.MicroBatch, t.MicroBatch)
 	inherit(&r.Loss, t.Loss)
 	inherit(&r.LengthPenalty, t.LengthPenalty)
+	inherit(&r.LabelSmoothing, t.LabelSmoothing)
+	inherit(&r.Decoding.Beams, t.Decoding.Beams)
+	inherit(&r.Decoding.LengthPenalty, t.Decoding.LengthPenalty)
+	inherit(&r.Decoding.MinLength, t.Decoding.MinLength)
+	inherit(&r.Decoding.MaxLength, t.Decoding.MaxLength)
+	inherit(&r.Decoding.NoRepeat, t.Decoding.NoRepeat)
+	inherit(&r.Decoding.Sample, t.Decoding.Sample)
+	inherit(&r.Decoding.Temperature, t.Decoding.Temperature)
+	inherit(&r.Decoding.TopK, t.Decoding.TopK)
+	inherit(&r.Decoding.TopP, t.Decoding.TopP)
 	inherit(&r.Optimizer.LR, t.Optimizer.LR)
 	inherit(&r.Optimizer.Beta1, t.Optimizer.Beta1)
 	inherit(&r.Optimizer.Beta2, t.Optimizer.Beta2)
@@ -34,6 +45,32 @@ func (f *Finetune) For(task string) Recipe {
 	inherit(&r.Schedule.DecaySteps, t.Schedule.DecaySteps)
 	inherit(&r.Schedule.FinalRatio, t.Schedule.FinalRatio)
 	return r
+}
+
+// DecodingKeys lists the keys of [Decoding].
+func DecodingKeys() []string { return keysOf(reflect.ValueOf(Decoding{})) }
+
+// DecodingOf returns how the answers of a task, named as for [Finetune.For], are
+// searched for, with settings "key=value" over it whose keys are those of
+// [Decoding]. A setting that cannot be is an *Error.
+func (c *Config) DecodingOf(task string, settings []string) (Decoding, error) {
+	out := *c
+	out.Finetune.Recipe = c.Finetune.For(task)
+	out.Finetune.Tasks = nil
+	m := merger{config: &out, origin: map[string]origin{}}
+	for _, s := range settings {
+		m.layer = "--decoding " + s
+		key, value, ok := strings.Cut(s, "=")
+		if !ok {
+			return Decoding{}, &Error{Field: m.layer, Msg: "not of the form key=value", Hint: "--decoding beams=1"}
+		}
+		if err := m.assign("finetune.decoding."+strings.TrimSpace(key), value); err != nil {
+			return Decoding{}, err
+		}
+	}
+	var v validation
+	v.decoding("finetune.decoding", out.Finetune.Decoding)
+	return out.Finetune.Decoding, m.locate(v.err())
 }
 
 // inherit puts the task's value over the common one unless it is zero.

@@ -160,8 +160,24 @@ func (v *validation) recipe(key string, r Recipe, maxPositions int) {
 	v.atLeast(key+".micro_batch", r.MicroBatch, 0)
 	v.oneOf(key+".loss", r.Loss, CrossEntropyLoss, HingeLoss, GenerativeLoss, MixLoss)
 	v.notNegative(key+".length_penalty", r.LengthPenalty)
+	v.share(key+".label_smoothing", r.LabelSmoothing, true, false)
+	v.decoding(key+".decoding", r.Decoding)
 	v.optimizer(key+".optimizer", r.Optimizer)
 	v.schedule(key+".schedule", r.Schedule)
+}
+
+func (v *validation) decoding(key string, d Decoding) {
+	v.atLeast(key+".beams", d.Beams, 1)
+	v.notNegative(key+".length_penalty", d.LengthPenalty)
+	v.atLeast(key+".min_length", d.MinLength, 0)
+	v.atLeast(key+".max_length", d.MaxLength, 0)
+	v.atLeast(key+".no_repeat", d.NoRepeat, 0)
+	v.positive(key+".temperature", d.Temperature)
+	v.atLeast(key+".top_k", d.TopK, 0)
+	v.share(key+".top_p", d.TopP, true, true)
+	if d.Sample && d.Beams > 1 {
+		v.fail(key+".sample", fmt.Sprintf("a search with %d beams draws nothing", d.Beams), key+".beams=1")
+	}
 }
 
 func (v *validation) optimizer(key string, o Optimizer) {

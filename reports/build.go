@@ -179,12 +179,18 @@ func (b *builder) add(r *Result) error {
 	switch {
 	case r.Model != first.Model:
 		return refuse("architecture, size, form or pattern")
+	case !sameDecoding(r, first):
+		return refuse("how answers were written")
 	case !sameExamples(c.preds[0], preds):
 		return refuse("the examples they answered")
 	}
 	c.results = append(c.results, r)
 	c.preds = append(c.preds, preds)
 	return nil
+}
+
+func sameDecoding(a, b *Result) bool {
+	return a.Decoding == nil && b.Decoding == nil || a.Decoding != nil && b.Decoding != nil && *a.Decoding == *b.Decoding
 }
 
 // sameExamples tells whether two runs answered the same questions, so that

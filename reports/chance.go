@@ -21,6 +21,7 @@ const (
 	ownChoices                    // each example has candidates of its own: one at random
 	nothing                       // a correlation: answers without a question have none
 	meaningless                   // not a figure that is better when higher
+	unguessed                     // answers are written: nobody guesses them
 )
 
 // chance is what answers that ignore the question reach in a column, from the
@@ -36,7 +37,7 @@ func chance(c column, preds []tasks.Prediction, g grouping, key uint64) float64 
 		all[i] = i
 	}
 	switch c.chance {
-	case meaningless:
+	case meaningless, unguessed:
 		return math.NaN()
 	case nothing:
 		return 0

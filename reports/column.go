@@ -84,11 +84,19 @@ var columns = []column{
 // gives the values written is taken.
 var figures = map[string][]column{
 	"accuracy": {{"", accuracyName, accuracySums, majority, 0}},
-	"f1":       {{"", "F1", classSums(metrics.MacroF1Sums), guessing, 0}, {"", "F1", labelSums(metrics.BinaryF1Sums), guessing, 0}, {"", "F1", answerSums(metrics.TokenF1), ownChoices, 0}},
+	"f1": {{"", "F1", classSums(metrics.MacroF1Sums), guessing, 0}, {"", "F1", labelSums(metrics.BinaryF1Sums), guessing, 0},
+		{"", "F1", answerSums(metrics.SQuADF1), unguessed, 0}, {"", "F1", answerSums(metrics.TokenF1), ownChoices, 0}},
 	"f1a":      {{"", "F1a", labelSums(metrics.BinaryF1Sums), guessing, 0}},
-	"em":       {{"", "EM", exactMatchSums, guessing, 0}, {"", "EM", answerSums(metrics.ExactMatch), ownChoices, 0}},
+	"em":       {{"", "EM", exactMatchSums, guessing, 0}, {"", "EM", answerSums(metrics.SQuADExactMatch), unguessed, 0}, {"", "EM", answerSums(metrics.ExactMatch), ownChoices, 0}},
 	"matthews": {{"", "MCC", classSums(metrics.MatthewsSums), nothing, -100}},
 	"parity":   {{"", parityName, paritySums, meaningless, 0}},
+
+	"rouge1":     {{"", "RG-1", rougeSums(func(r metrics.Rouge) metrics.Overlap { return r.One }), unguessed, 0}},
+	"rouge2":     {{"", "RG-2", rougeSums(func(r metrics.Rouge) metrics.Overlap { return r.Two }), unguessed, 0}},
+	"rougeL":     {{"", "RG-L", rougeSums(func(r metrics.Rouge) metrics.Overlap { return r.L }), unguessed, 0}},
+	"rougeLsum":  {{"", "RG-Lsum", rougeSums(func(r metrics.Rouge) metrics.Overlap { return r.LSum }), unguessed, 0}},
+	"bleu":       {{"", "BLEU", bleuSums(metrics.SacreBLEU), unguessed, 0}},
+	"multi_bleu": {{"", "multi-BLEU", bleuSums(metrics.MultiBLEU), unguessed, 0}},
 }
 
 // paperTasks lists the tasks of the paper's table in its order.
@@ -168,8 +176,11 @@ func choicesDiffer(preds []tasks.Prediction) bool {
 // words, or a label among the choices.
 func (c column) computable(preds []tasks.Prediction) bool {
 	return !slices.ContainsFunc(preds, func(p tasks.Prediction) bool {
-		if c.chance == ownChoices {
+		switch c.chance {
+		case ownChoices:
 			return len(p.Gold) == 0
+		case unguessed:
+			return len(p.Gold) == 0 || len(p.Choices) != 1
 		}
 		return p.Label < 0 || p.Label >= len(p.Choices)
 	})
@@ -192,6 +203,20 @@ func answerSums(score func(string, []string) float64) func([]tasks.Prediction, [
 			values[i] = score(p.Choices[predicted[i]], p.Gold)
 		}
 		return metrics.MeanSums(values, g.unit, g.units)
+	}
+}
+
+func rougeSums(which func(metrics.Rouge) metrics.Overlap) func([]tasks.Prediction, []int, grouping) *metrics.Sums {
+	return answerSums(func(text string, golds []string) float64 { return which(tasks.ROUGE(text, golds[0])).F1 })
+}
+
+func bleuSums(style metrics.BLEUStyle) func([]tasks.Prediction, []int, grouping) *metrics.Sums {
+	return func(preds []tasks.Prediction, predicted []int, g grouping) *metrics.Sums {
+		texts, golds := make([]string, len(preds)), make([][]string, len(preds))
+		for i, p := range preds {
+			texts[i], golds[i] = p.Choices[predicted[i]], p.Gold
+		}
+		return metrics.BLEUSums(texts, golds, style, g.unit, g.units)
 	}
 }
 

@@ -22,10 +22,13 @@ func (t *Table) LaTeX(w io.Writer) error {
 		metrics += " & " + texText(c.metrics)
 	}
 	fmt.Fprintf(out, "%s \\\\\n%s \\\\\n\\midrule\n", tasks, metrics)
-	for i, rows := range [][]Row{{t.Chance}, t.Measured, t.Differences} {
-		if i > 0 && len(rows) > 0 {
+	above := t.chance()
+	t.texRows(out, columns, above)
+	for _, rows := range [][]Row{t.Measured, t.Differences} {
+		if len(above) > 0 && len(rows) > 0 {
 			fmt.Fprint(out, "\\midrule\n")
 		}
+		above = rows
 		t.texRows(out, columns, rows)
 	}
 	if len(t.Published) > 0 {

@@ -14,7 +14,7 @@ import (
 func (t *Table) Markdown(w io.Writer) error {
 	out := bufio.NewWriter(w)
 	fmt.Fprintf(out, "**Measured** on the %s split (%s)\n\n", t.Split, t.legend("**bold**"))
-	if err := t.markdownTable(out, append(append([]Row{t.Chance}, t.Measured...), t.Differences...)); err != nil {
+	if err := t.markdownTable(out, append(append(t.chance(), t.Measured...), t.Differences...)); err != nil {
 		return err
 	}
 	bullets(out, "", t.Conclusions)

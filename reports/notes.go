@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/glmkit/glmkit/configs"
 	"github.com/glmkit/glmkit/metrics"
 )
 
@@ -95,16 +96,19 @@ func (b *builder) concludeChance(row Row) {
 		if b.table.Columns[c.from].average() || row.Cells[c.from] == nil {
 			continue
 		}
-		measured++
-		all := true
+		all, guessed := true, false
 		for i := c.from; i < c.to; i++ {
+			guessed = guessed || b.table.Chance.Cells[i] != nil
 			all = all && (row.Cells[i].Against == Above || b.table.Chance.Cells[i] == nil)
 		}
-		if all {
+		if !guessed {
+			continue
+		}
+		if measured++; all {
 			above = append(above, c.task)
 		}
 	}
-	if len(above) == 0 {
+	if len(above) == 0 && measured > 0 {
 		b.table.Conclusions = append(b.table.Conclusions, fmt.Sprintf("%s is above chance on 0 of %d tasks.", row.Name, measured))
 		return
 	}
@@ -387,6 +391,37 @@ func (b *builder) warnDetectable() {
 	}
 }
 
+// explainWriting says how written answers were searched for.
+func (b *builder) explainWriting() {
+	var how []string
+	for _, model := range b.models {
+		for _, task := range b.tasks {
+			if c := b.cells[model][task]; c != nil && c.results[0].Decoding != nil {
+				how = append(how, fmt.Sprintf("%s on %s %s", model, task, decodingWords(*c.results[0].Decoding)))
+			}
+		}
+	}
+	if len(how) > 0 {
+		b.method("Answers were written: %s. References are spelled as the model's vocabulary spells them.", strings.Join(how, "; "))
+	}
+}
+
+// decodingWords are a decoding in words.
+func decodingWords(d configs.Decoding) string {
+	words := "the likeliest token each time"
+	switch {
+	case d.Sample:
+		words = fmt.Sprintf("drawn, temperature %g, top k %d, top p %g", d.Temperature, d.TopK, d.TopP)
+	case d.Beams > 1:
+		words = fmt.Sprintf("%d beams, length penalty %g", d.Beams, d.LengthPenalty)
+	}
+	words += fmt.Sprintf(", %d to %d tokens", d.MinLength, d.MaxLength)
+	if d.NoRepeat > 0 {
+		words += fmt.Sprintf(", no %d twice", d.NoRepeat)
+	}
+	return words
+}
+
 // unitName is what the examples of a task share.
 func unitName(task string) string {
 	switch task {
@@ -413,13 +448,16 @@ func (b *builder) explain() {
 		n = append(n, entry)
 	}
 	b.method("Examples of the %s split: %s.", b.table.Split, strings.Join(n, ", "))
+	b.explainWriting()
 	if slices.ContainsFunc(b.table.Measured, func(r Row) bool {
 		return slices.ContainsFunc(r.Cells, func(c *Cell) bool { return c != nil && c.Best })
 	}) {
 		b.method("Best of a column: ahead of every other measured model in a paired test, Holm's correction over all pairs of models and columns.")
 	}
 	b.method("Intervals: %.0f %%, from %d resamples of examples (whole questions of MultiRC, whole passages elsewhere) and of runs, widened by Student's t for few runs.", 100*b.options.Confidence, b.options.Resamples)
-	b.method("Chance: the best of the majority label and of guessing; a choice at random for ReCoRD and COPA. Marks against it are not corrected for their number.")
+	if len(b.table.chance()) > 0 {
+		b.method("Chance: the best of the majority label and of guessing; a choice at random for ReCoRD and COPA. Marks against it are not corrected for their number.")
+	}
 	if tests, methods := b.tests(); tests > 0 {
 		b.method("Differences: paired on the same examples, %s, Holm's correction over all tests of this table (%d) at level %.2g.", strings.Join(methods, " or "), tests, b.alpha())
 	}

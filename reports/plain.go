@@ -42,7 +42,7 @@ func (t *Table) lines(w io.Writer, comma rune) error {
 	for _, section := range []struct {
 		name string
 		rows []Row
-	}{{"chance", []Row{t.Chance}}, {"measured", t.Measured}, {"difference", t.Differences}, {"published", t.Published}} {
+	}{{"chance", t.chance()}, {"measured", t.Measured}, {"difference", t.Differences}, {"published", t.Published}} {
 		for _, row := range section.rows {
 			for i, cell := range row.Cells {
 				if cell == nil && len(row.Notes[i]) == 0 {

@@ -71,7 +71,10 @@ func (t *Table) notes() []string {
 // legend explains the marks that the table bears; bold is how the format shows
 // the best of a column, empty where it cannot.
 func (t *Table) legend(bold string) string {
-	parts := []string{fmt.Sprintf("± longer arm of the %.0f %% interval", 100*t.Confidence), markAbove + " above chance"}
+	parts := []string{fmt.Sprintf("± longer arm of the %.0f %% interval", 100*t.Confidence)}
+	if len(t.chance()) > 0 {
+		parts = append(parts, markAbove+" above chance")
+	}
 	below := func(c *Cell) bool { return c != nil && c.Against == Below }
 	if slices.ContainsFunc(t.Measured, func(r Row) bool { return slices.ContainsFunc(r.Cells, below) }) {
 		parts = append(parts, markBelow+" below chance")

@@ -56,6 +56,9 @@ type Result struct {
 	DataSHA256       string `json:"data_sha256"`       // of the task file
 	TokenizerHash    string `json:"tokenizer_hash"`
 
+	// Decoding is how written answers were searched for; nil where they were chosen.
+	Decoding *configs.Decoding `json:"decoding,omitempty"`
+
 	// Steps and Tokens are those of pretraining and finetuning together.
 	Steps       int64     `json:"steps"`
 	Tokens      int64     `json:"tokens"`

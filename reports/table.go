@@ -1,6 +1,8 @@
 package reports
 
 import (
+	"slices"
+
 	"github.com/glmkit/glmkit/configs"
 	"github.com/glmkit/glmkit/metrics"
 )
@@ -27,6 +29,14 @@ type Table struct {
 	Notes  []string `json:"notes"`
 	Method []string `json:"method"`
 	Made   Made     `json:"made"`
+}
+
+// chance is the row of Chance; none where no column has it.
+func (t *Table) chance() []Row {
+	if !slices.ContainsFunc(t.Chance.Cells, func(c *Cell) bool { return c != nil }) {
+		return nil
+	}
+	return []Row{t.Chance}
 }
 
 // Made says how a table came about, so that it can be made again.

@@ -34,7 +34,7 @@ func (t *Table) Terminal(w io.Writer, width int, colour bool) error {
 	if width > 0 && width < text {
 		text = width
 	}
-	all := append(append([]Row{t.Chance}, t.Measured...), t.Differences...)
+	all := append(append(t.chance(), t.Measured...), t.Differences...)
 	names, widths := t.widths(append(all, t.Published...))
 	tables := func(sections ...[]Row) error {
 		for _, part := range breakInto(width, names, widths) {
@@ -52,7 +52,7 @@ func (t *Table) Terminal(w io.Writer, width int, colour bool) error {
 		best = "bold:"
 	}
 	wrap(out, text, "", t.legend(best))
-	if err := tables([]Row{t.Chance}, t.Measured, t.Differences); err != nil {
+	if err := tables(t.chance(), t.Measured, t.Differences); err != nil {
 		return err
 	}
 	fmt.Fprintln(out)

@@ -87,7 +87,7 @@ func TestFinetuneChoosesItsEpoch(t *testing.T) {
 	if choice.Metric != "accuracy" || choice.Split != "val" || st.Best == nil || st.Best.Step != choice.Best.Step {
 		t.Errorf("choice %+v, state %+v", choice, st.Best)
 	}
-	e, err := Evaluate(context.Background(), filepath.Join(run, "best"), dev, "cpu", 1, nil)
+	e, err := Evaluate(context.Background(), filepath.Join(run, "best"), dev, Answering{Device: "cpu", Threads: 1})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,26 +12,11 @@ import (
 	"github.com/glmkit/glmkit/configs"
 )
 
-// Decoding says how blanks are filled. The zero value of a field is its absence.
+// Decoding says how blanks are filled. Draws depend on Seed, the prompt's Number
+// and the token's place, and on nothing else.
 type Decoding struct {
-	// Beams is how many continuations are kept beside each other; 1 takes the
-	// likeliest token each time.
-	Beams int
-	// LengthPenalty p divides the sum of an answer's log-probabilities by its
-	// tokens to the power of p before answers are compared.
-	LengthPenalty float64
-	MinLength     int // tokens of an answer at least
-	MaxLength     int // tokens of an answer at most, its end counted
-	NoRepeat      int // no run of so many tokens stands twice in an answer
-	// Sample draws each token from the distribution, sharpened by Temperature,
-	// of the TopK likeliest tokens (0: all) and of the fewest that together
-	// have probability TopP (0: all). Draws depend on Seed, the text's place,
-	// First that of the first one, and the token's, and on nothing else.
-	Sample            bool
-	Temperature, TopP float64
-	TopK              int
-	Seed              uint64
-	First             int
+	configs.Decoding
+	Seed uint64
 }
 
 // check returns a configs.Error for what cannot be done with a model of so many

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/glmkit/glmkit/configs"
 	"github.com/glmkit/glmkit/corpus/wordpiece"
 	"github.com/glmkit/glmkit/runner/internal/torch"
 	"github.com/glmkit/glmkit/spans"
@@ -108,9 +109,9 @@ func filled(t *testing.T, g *Generator, prompts []Prompt, d Decoding) [][][]Writ
 // samples, in every blank.
 func TestCachedAsRecomputed(t *testing.T) {
 	for name, d := range map[string]Decoding{
-		"greedy":  {Beams: 1, MaxLength: 6},
-		"beam":    {Beams: 3, MaxLength: 6, LengthPenalty: 0.7, MinLength: 2, NoRepeat: 2},
-		"samples": {Beams: 1, MaxLength: 6, Sample: true, Temperature: 1.5, TopK: 5, TopP: 0.95, Seed: 3},
+		"greedy":  {Decoding: configs.Decoding{Beams: 1, MaxLength: 6}},
+		"beam":    {Decoding: configs.Decoding{Beams: 3, MaxLength: 6, LengthPenalty: 0.7, MinLength: 2, NoRepeat: 2}},
+		"samples": {Decoding: configs.Decoding{Beams: 1, MaxLength: 6, Sample: true, Temperature: 1.5, TopK: 5, TopP: 0.95}, Seed: 3},
 	} {
 		g := sharp(t, 8, 1)
 		prompts := somePrompts(g)
@@ -138,7 +139,7 @@ func TestGreedy(t *testing.T) {
 		sp := g.Tokenizer.Special()
 		for i, p := range somePrompts(g) {
 			var pieces [][]int32
-			for k, answers := range filled(t, g, []Prompt{p}, Decoding{Beams: 1, MaxLength: 5})[0] {
+			for k, answers := range filled(t, g, []Prompt{p}, Decoding{Decoding: configs.Decoding{Beams: 1, MaxLength: 5}})[0] {
 				var want []int32
 				for len(want) < 5 {
 					row := recomputed(t, g, p, append(slices.Clip(pieces), want))
@@ -169,7 +170,7 @@ func TestBeams(t *testing.T) {
 		g := sharp(t, 3, seed)
 		sp := g.Tokenizer.Special()
 		p := somePrompts(g)[0]
-		greedy := filled(t, g, []Prompt{p}, Decoding{Beams: 1, MaxLength: 4})[0][0][0]
+		greedy := filled(t, g, []Prompt{p}, Decoding{Decoding: configs.Decoding{Beams: 1, MaxLength: 4}})[0][0][0]
 
 		best := math.Inf(-1)
 		var bestTokens []int32
@@ -192,12 +193,12 @@ func TestBeams(t *testing.T) {
 			}
 		}
 		extend(nil, 0)
-		wide := filled(t, g, []Prompt{p}, Decoding{Beams: 4 * 4 * 4, MaxLength: 4})[0][0]
+		wide := filled(t, g, []Prompt{p}, Decoding{Decoding: configs.Decoding{Beams: 4 * 4 * 4, MaxLength: 4}})[0][0]
 		if math.Abs(wide[0].Score-best) > 1e-4 || !slices.Equal(wide[0].Tokens, bestTokens) {
 			t.Errorf("seed %d: a wide beam finds %v at %v, the best is %v at %v", seed, wide[0].Tokens, wide[0].Score, bestTokens, best)
 		}
 		for beams := 2; beams < 7; beams++ {
-			answers := filled(t, g, []Prompt{p}, Decoding{Beams: beams, MaxLength: 4})[0][0]
+			answers := filled(t, g, []Prompt{p}, Decoding{Decoding: configs.Decoding{Beams: beams, MaxLength: 4}})[0][0]
 			if answers[0].Score < greedy.Score-1e-5 {
 				t.Errorf("seed %d: %d beams find %v, greedy %v", seed, beams, answers[0].Score, greedy.Score)
 			}
@@ -213,7 +214,7 @@ func TestFillAloneOrTogether(t *testing.T) {
 	g := sharp(t, 8, 2)
 	prompts := somePrompts(g)
 	for name, d := range map[string]Decoding{
-		"greedy": {Beams: 1, MaxLength: 5}, "beam": {Beams: 4, MaxLength: 5, LengthPenalty: 1},
+		"greedy": {Decoding: configs.Decoding{Beams: 1, MaxLength: 5}}, "beam": {Decoding: configs.Decoding{Beams: 4, MaxLength: 5, LengthPenalty: 1}},
 	} {
 		together := filled(t, g, prompts, d)
 		for i := range prompts {
@@ -227,7 +228,7 @@ func TestFillAloneOrTogether(t *testing.T) {
 			}
 		}
 	}
-	samples := Decoding{Beams: 1, MaxLength: 5, Sample: true, Temperature: 1, Seed: 5}
+	samples := Decoding{Decoding: configs.Decoding{Beams: 1, MaxLength: 5, Sample: true, Temperature: 1}, Seed: 5}
 	if a, b := filled(t, g, prompts, samples), filled(t, g, prompts, samples); !reflect.DeepEqual(a, b) {
 		t.Error("the same seed draws otherwise")
 	}
@@ -241,7 +242,7 @@ func TestFillAloneOrTogether(t *testing.T) {
 func TestForbidden(t *testing.T) {
 	g := sharp(t, 3, 4)
 	for _, beams := range []int{1, 3} {
-		d := Decoding{Beams: beams, MinLength: 9, MaxLength: 10, NoRepeat: 2}
+		d := Decoding{Decoding: configs.Decoding{Beams: beams, MinLength: 9, MaxLength: 10, NoRepeat: 2}}
 		for _, w := range filled(t, g, somePrompts(g)[:1], d)[0][0] {
 			seen := map[[2]int32]bool{}
 			for i := 1; i < len(w.Tokens); i++ {
@@ -254,7 +255,7 @@ func TestForbidden(t *testing.T) {
 		}
 	}
 	// Three words, none twice: no fourth token is left but the end.
-	got := filled(t, g, somePrompts(g)[:1], Decoding{Beams: 1, MinLength: 8, MaxLength: 9, NoRepeat: 1})[0][0][0]
+	got := filled(t, g, somePrompts(g)[:1], Decoding{Decoding: configs.Decoding{Beams: 1, MinLength: 8, MaxLength: 9, NoRepeat: 1}})[0][0][0]
 	if got.Ended || len(got.Tokens) != 4 { // the words and [SEP]
 		t.Errorf("%+v", got)
 	}
@@ -262,7 +263,7 @@ func TestForbidden(t *testing.T) {
 
 func TestFillRefuses(t *testing.T) {
 	g := sharp(t, 3, 4)
-	good := Decoding{Beams: 1, MaxLength: 4}
+	good := Decoding{Decoding: configs.Decoding{Beams: 1, MaxLength: 4}}
 	p := somePrompts(g)[0]
 	for name, test := range map[string]struct {
 		prompt Prompt

@@ -5,6 +5,8 @@ package runner
 import (
 	"context"
 	"fmt"
+	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/glmkit/glmkit/configs"
@@ -18,60 +20,67 @@ type Evaluation struct {
 	Predictions []tasks.Prediction
 	State       State
 	Parameters  int64
-	Weights     string // sha256 of the model file
-	Data        string // sha256 of the split's file
+	Weights     string            // sha256 of the model file
+	Data        string            // sha256 of the split's file
+	Decoding    *configs.Decoding // of written answers; else nil
 	Device      string
 	Libtorch    string
 	Seconds     float64 // of the evaluation
 }
 
+// Answering says on what and how examples are answered.
+type Answering struct {
+	Device  string // auto, cpu, cuda or cuda:N
+	Threads int    // of libtorch's CPU operations; 0: all cores
+	// Decoding changes how answers are written, as in "beams=1"; the rest is as
+	// the recipe of the run's configuration says.
+	Decoding []string
+	Progress func(done, total int) // told the examples done; nil: nobody
+}
+
 // Evaluate answers a prepared split with the model of a run or checkpoint.
-// progress, if any, is told the examples done of the total.
-func Evaluate(ctx context.Context, run, splitFile, device string, threads int, progress func(done, total int)) (*Evaluation, error) {
+func Evaluate(ctx context.Context, run, splitFile string, a Answering) (*Evaluation, error) {
 	split, err := tasks.OpenSplit(splitFile)
 	if err != nil {
 		return nil, err
 	}
-	if split.Header.Scoring == tasks.Written {
-		return nil, &configs.Error{Field: "--task", Msg: "the answers of " + split.Header.Task + " are written, and eval only chooses among answers", Hint: "a task of SuperGLUE"}
-	}
-	data, err := hashFile(splitFile)
-	if err != nil {
+	out := &Evaluation{Header: split.Header, Libtorch: torch.Version()}
+	if out.Data, err = hashFile(splitFile); err != nil {
 		return nil, err
+	}
+	if a.Progress == nil {
+		a.Progress = func(int, int) {}
+	}
+	if split.Header.Scoring == tasks.Written {
+		task, err := tasks.Prepared(filepath.Dir(splitFile))
+		if err == nil {
+			err = out.write(ctx, run, task, split.Examples, a)
+		}
+		return out, err
+	}
+	if len(a.Decoding) > 0 {
+		return nil, &configs.Error{Field: "--decoding", Msg: "the answers of " + split.Header.Task + " are chosen, not written", Hint: "leave it out"}
 	}
 	checkpoint, err := findCheckpoint(run)
 	if err != nil {
 		return nil, err
 	}
-	out := &Evaluation{Header: split.Header, Data: data, Libtorch: torch.Version()}
 	err = torch.Do(func() error {
-		d, err := chooseDevice(device)
+		d, err := chooseDevice(a.Device)
 		if err != nil {
 			return err
 		}
-		setThreads(threads)
-		out.Device = d.String()
+		setThreads(a.Threads)
 		m, st, weights, err := loadModel(checkpoint, d)
 		if err != nil {
 			return err
 		}
 		defer m.close()
-		out.State, out.Weights, out.Parameters = st, weights, m.params.count()
-		if err := fits(st, split.Header); err != nil {
+		if err := out.by(run, m, st, weights); err != nil {
 			return err
 		}
-		if split.Header.Scoring.Head() && st.Classifier == 0 {
-			return &configs.Error{Field: run, Msg: "has no classifier: it is pretrained, not finetuned", Hint: "glmkit train finetune"}
-		}
-		if asked := split.Header.FinetunedOn(); st.Task != "" && st.Task != asked {
-			return &configs.Error{Field: run, Msg: fmt.Sprintf("was finetuned on %s, not on %s", st.Task, asked), Hint: "the split of its own task"}
-		}
 		start := time.Now()
-		scores, err := score(ctx, m, st.numbered(split.Examples), func(done int) {
-			if progress != nil {
-				progress(done, len(split.Examples))
-			}
-		})
+		scores, err := score(ctx, m, st.numbered(split.Examples), func(done int) { a.Progress(done, len(split.Examples)) })
 		if err != nil {
 			return err
 		}
@@ -85,6 +94,78 @@ func Evaluate(ctx context.Context, run, splitFile, device string, threads int, p
 		return nil, err
 	}
 	return out, nil
+}
+
+// by records who answers and checks that they can.
+func (e *Evaluation) by(run string, m *model, st State, weights string) error {
+	e.State, e.Weights, e.Parameters, e.Device = st, weights, m.params.count(), m.device.String()
+	if err := fits(st, e.Header); err != nil {
+		return err
+	}
+	if e.Header.Scoring.Head() && st.Classifier == 0 {
+		return &configs.Error{Field: run, Msg: "has no classifier: it is pretrained, not finetuned", Hint: "glmkit train finetune"}
+	}
+	if asked := e.Header.FinetunedOn(); st.Task != "" && st.Task != asked {
+		return &configs.Error{Field: run, Msg: fmt.Sprintf("was finetuned on %s, not on %s", st.Task, asked), Hint: "the split of its own task"}
+	}
+	return nil
+}
+
+// write lets the model write the answers, examples of similar length side by side.
+func (e *Evaluation) write(ctx context.Context, run string, task *tasks.Task, examples []tasks.Encoded, a Answering) error {
+	g, err := OpenGenerator(run, a.Device, a.Threads)
+	if err != nil {
+		return err
+	}
+	defer g.Close()
+	if err := e.by(run, g.model, g.State, g.weights); err != nil {
+		return err
+	}
+	decoding, err := g.config.DecodingOf(e.Header.FinetuneRecipe(), a.Decoding)
+	if err != nil {
+		return err
+	}
+	if decoding.MaxLength == 0 {
+		decoding.MaxLength = e.Header.TargetLength
+	}
+	decoding.MaxLength = min(decoding.MaxLength, g.State.Model.MaxPositions)
+	if decoding.MinLength >= decoding.MaxLength {
+		return &configs.Error{Field: "--decoding", Msg: fmt.Sprintf("an answer of at least %d tokens and, with its end, at most %d", decoding.MinLength, decoding.MaxLength), Hint: "--decoding min_length=0"}
+	}
+	e.Decoding = &decoding
+	prompts := make([]Prompt, len(examples))
+	order := make([]int, len(examples))
+	for i, x := range examples {
+		b := x.Sequences[0]
+		prompts[i], order[i] = Prompt{Tokens: b.Input[:b.Sep], Blanks: x.Blanks(), Number: x.Number}, i
+	}
+	slices.SortStableFunc(order, func(i, j int) int { return len(prompts[i].Tokens) - len(prompts[j].Tokens) })
+
+	start := time.Now()
+	e.Predictions = make([]tasks.Prediction, len(examples))
+	done := 0
+	for together := range slices.Chunk(order, max(1, fillRows/decoding.Beams)) {
+		group := make([]Prompt, len(together))
+		for k, i := range together {
+			group[k] = prompts[i]
+		}
+		answers, err := g.Fill(ctx, group, Decoding{decoding, g.State.Seed}, nil)
+		if err != nil {
+			return err
+		}
+		for k, i := range together {
+			var texts [][]int32
+			score := 0.0
+			for _, blank := range answers[k] {
+				texts, score = append(texts, blank[0].Tokens), score+blank[0].Score
+			}
+			e.Predictions[i] = task.Written(examples[i], g.Tokenizer, texts, score)
+		}
+		done += len(together)
+		a.Progress(done, len(examples))
+	}
+	e.Seconds = time.Since(start).Seconds()
+	return nil
 }
 
 // IsRun tells whether a directory is that of a run with a checkpoint.

@@ -21,6 +21,8 @@ type Generator struct {
 	// TaskMask tells whether the model was trained with [sMASK] and [gMASK].
 	TaskMask bool
 	model    *model
+	config   *configs.Config // of the run
+	weights  string          // sha256 of the model file
 }
 
 // OpenGenerator loads the model of a run or checkpoint, with its vocabulary.
@@ -33,18 +35,17 @@ func OpenGenerator(run, device string, threads int) (*Generator, error) {
 	if g.Tokenizer, err = tokenizer.Open(dir); err != nil {
 		return nil, err
 	}
-	c, err := configs.Load(filepath.Join(dir, configFile), nil)
-	if err != nil {
+	if g.config, err = configs.Load(filepath.Join(dir, configFile), nil); err != nil {
 		return nil, err
 	}
-	g.TaskMask = c.Objective.TaskMask
+	g.TaskMask = g.config.Objective.TaskMask
 	return g, torch.Do(func() error {
 		d, err := chooseDevice(device)
 		if err != nil {
 			return err
 		}
 		setThreads(threads)
-		if g.model, g.State, _, err = loadModel(dir, d); err != nil {
+		if g.model, g.State, g.weights, err = loadModel(dir, d); err != nil {
 			return err
 		}
 		if _, ok := g.model.network.(*glm); !ok {
@@ -70,6 +71,7 @@ func (g *Generator) Close() {
 type Prompt struct {
 	Tokens []int32
 	Blanks []int
+	Number int // of the text: what is drawn for it depends on that
 }
 
 // fillRows bounds the rows of one pass.
@@ -122,7 +124,7 @@ func (g *Generator) fill(ctx context.Context, prompts []Prompt, first int, d Dec
 	var texts [][]int32
 	capacity := 0
 	for i, p := range prompts {
-		f := newFilling(d, tokens, i, uint64(d.First+first+i), p.Blanks)
+		f := newFilling(d, tokens, i, uint64(p.Number), p.Blanks)
 		if tell != nil {
 			f.tell = func(blank int, token int32) { tell(first+i, blank, token) }
 		}

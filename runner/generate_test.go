@@ -7,6 +7,7 @@ import (
 	"math"
 	"testing"
 
+	"github.com/glmkit/glmkit/runner/internal/torch"
 	"github.com/glmkit/glmkit/spans"
 	"github.com/glmkit/glmkit/tasks"
 )
@@ -41,5 +42,68 @@ func TestLikelihood(t *testing.T) {
 		if err != nil || got[0].Tokens != 1 || got[0].NLL < math.Ln2 && !got[0].Greedy || got[0].NLL > 5 && got[0].Greedy {
 			t.Errorf("token %d: %+v, %v", id, got, err)
 		}
+	}
+}
+
+// A model of which everything can be computed by hand: whatever it reads, token
+// i has probability (i+1) / (1 + 2 + ... + V). Each token of a text but the first
+// counts once, however the windows lie.
+func TestPerplexityByHand(t *testing.T) {
+	g := sharp(t, 6, 1)
+	v := g.State.Model.Vocab
+	if err := torch.Do(func() error {
+		s := torch.NewScope()
+		defer s.Close()
+		for i, w := range g.model.params.weights {
+			values := make([]float32, w.size())
+			switch w.name {
+			case "word_embeddings.weight": // row i begins with the logarithm of i+1
+				for id := range v {
+					values[id*g.State.Model.Hidden] = float32(math.Log(float64(id + 1)))
+				}
+			case "transformer.final_layernorm.bias": // and is multiplied with this
+				values[0] = 1
+			}
+			s.SetFloats(g.model.params.tensors[i], values)
+		}
+		return s.Err()
+	}); err != nil {
+		t.Fatal(err)
+	}
+	all := float64(v*(v+1)) / 2
+	documents := [][]int32{g.Tokenizer.Encode(nil, "w1 w5 w2 w2 w0 w3 w4 w1 w0 w5 w2 w2 w0 w3"), g.Tokenizer.Encode(nil, "w4 w4"), g.Tokenizer.Encode(nil, "w0")}
+	want, tokens := 0.0, 0
+	for _, document := range documents {
+		for _, id := range document[1:] {
+			want += math.Log(all / float64(id+1))
+			tokens++
+		}
+	}
+	for _, windows := range [][2]int{{0, 0}, {4, 1}, {6, 2}, {7, 5}, {9, 3}} {
+		for _, unidirectional := range []bool{false, true} {
+			l, err := g.LanguageModel(windows[0], windows[1], unidirectional)
+			if err != nil {
+				t.Fatal(err)
+			}
+			told := 0
+			got, err := g.Perplexity(context.Background(), l, documents, func(tokens int) { told = tokens })
+			if err != nil || got.Tokens != tokens || told != tokens || math.Abs(got.NLL-want) > 1e-4 {
+				t.Errorf("windows %d, unidirectional %v: %+v and %d told, want %v over %d (%v)", windows, unidirectional, got, told, want, tokens, err)
+			}
+		}
+	}
+	// The likeliest word is the last of the vocabulary.
+	l, err := g.LanguageModel(0, 0, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for id, greedy := range map[int32]bool{int32(v - 1): true, 7: false} {
+		got, err := g.Score(context.Background(), []spans.Block{l.LastWord(documents[0], []int32{id})}, nil)
+		if err != nil || got[0].Greedy != greedy || math.Abs(got[0].NLL-math.Log(all/float64(id+1))) > 1e-5 {
+			t.Errorf("token %d: %+v, %v", id, got, err)
+		}
+	}
+	if _, err := g.LanguageModel(49, 0, true); err == nil {
+		t.Error("windows longer than the tables")
 	}
 }

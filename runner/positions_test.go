@@ -78,7 +78,7 @@ func TestAblations(t *testing.T) {
 					t.Fatalf("token %d of %d in Part A: positions %d and %d, want %d and %d", i, b.Sep, b.Position[i], b.BlockPosition[i], position, block)
 				}
 			}
-			if _, err := Evaluate(context.Background(), filepath.Join(dir, "cb"), filepath.Join(f.cloze, "CB", "val.arrow"), "cpu", 1, nil); err != nil {
+			if _, err := Evaluate(context.Background(), filepath.Join(dir, "cb"), filepath.Join(f.cloze, "CB", "val.arrow"), Answering{Device: "cpu", Threads: 1}); err != nil {
 				t.Errorf("evaluating: %v", err)
 			}
 		})

@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/glmkit/glmkit/configs"
 	"github.com/glmkit/glmkit/corpus"
@@ -81,6 +83,62 @@ func (l LanguageModel) block(prompt, end, target []int32) spans.Block {
 	tokens := append([]int32{l.Special.CLS}, prompt...)
 	tokens = append(append(tokens, l.Mask), end...)
 	return sequence{tokens: tokens, pivot: len(prompt) + 1, target: target}.block(Cloze, l.Special)
+}
+
+// TextForms are the forms of a text whose perplexity is measured: a document a
+// file, a document a line, or a file of WikiText as one document.
+var TextForms = []string{"file", "lines", "wikitext"}
+
+// ReadTexts yields the documents of a text in one of TextForms, with their words
+// as Words counts them; WikiText is detokenized first, its words are those of the
+// file. A file without text, or with bytes that are none, is a corpus.DataError;
+// an error of yield ends the reading.
+func ReadTexts(path, form string, yield func(text string, words int) error) error {
+	if !slices.Contains(TextForms, form) {
+		return &configs.Error{Field: "--format", Msg: fmt.Sprintf("unknown form %s; did you mean %s?", quote(form), configs.Nearest(form, TextForms)), Hint: "one of " + strings.Join(TextForms, ", ")}
+	}
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return openError(path, err)
+	}
+	if at := invalidAt(content); at >= 0 {
+		return &corpus.DataError{Path: path, Line: 1 + bytes.Count(content[:at], []byte("\n")), Err: errors.New("the text is not UTF-8"), Hint: "iconv -f latin1 -t utf-8"}
+	}
+	text := strings.TrimPrefix(string(content), "\ufeff")
+	documents := []string{text}
+	if form == "lines" {
+		documents = strings.Split(text, "\n")
+	}
+	found := false
+	for _, document := range documents {
+		if strings.TrimFunc(document, isSpace) == "" {
+			continue
+		}
+		found = true
+		words := Words(document)
+		if form == "wikitext" {
+			document = DetokenizeWikiText(document)
+		}
+		if err := yield(document, words); err != nil {
+			return err
+		}
+	}
+	if !found {
+		return &corpus.DataError{Path: path, Err: errors.New("there is no text"), Hint: "a text to measure"}
+	}
+	return nil
+}
+
+// invalidAt is where bytes cease to be UTF-8; -1 where they all are.
+func invalidAt(content []byte) int {
+	for at := 0; at < len(content); {
+		r, size := utf8.DecodeRune(content[at:])
+		if r == utf8.RuneError && size <= 1 {
+			return at
+		}
+		at += size
+	}
+	return -1
 }
 
 // ReadLambada yields the texts of a JSONL file, {"text": …} a line, their last

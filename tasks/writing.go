@@ -17,6 +17,9 @@ import (
 // repository, tasks/seq2seq), and missing words (paper section 3.3, text
 // infilling).
 
+// CustomRecipe is the recipe of a user's task that writes and names none.
+const CustomRecipe = "Custom"
+
 // declareWriting reads what is to be written: the text of a field, or words
 // that are blanked.
 func (t *Task) declareWriting(keys map[string]node) {
@@ -36,6 +39,9 @@ func (t *Task) declareWriting(keys map[string]node) {
 		keys[key].excluded("the model writes the answer")
 	}
 	t.reader.writes = true
+	if t.recipe == "" {
+		t.recipe = CustomRecipe
+	}
 	d.writes = writes.text()
 	if writes.there() && d.writes == "" {
 		writes.fail("writes: target, the field of the answer", "is empty")
@@ -190,22 +196,63 @@ func (e *Encoder) infilled(x Example) (sequences []sequence, cut int, err error)
 	return []sequence{{tokens: tokens, pivot: pivot, target: target}}, cut, nil
 }
 
-// WrittenPrediction makes a prediction of the texts that a model wrote, the
-// best first, with its scores.
-func WrittenPrediction(e Encoded, texts []string, scores []float64) Prediction {
+// Blanks are the places in Part A of a Written example that are written into,
+// in their order.
+func (e Encoded) Blanks() []int {
+	b := e.Sequences[0]
+	first := int(b.Position[b.Sep])
+	var places []int
+	for i := first; i < b.Sep; i++ {
+		if b.Input[i] == b.Input[first] {
+			places = append(places, i)
+		}
+	}
+	return places
+}
+
+// Written makes a prediction of what a model wrote into an example's blanks,
+// with its score. Where words were blanked the whole text is what it
+// wrote, else the answer alone. The reference is spelled as the vocabulary
+// spells it, like what is written (GLM repository, seq2seq/dataset.py): what a
+// vocabulary loses, such as case, is lost in both.
+func (t *Task) Written(e Encoded, tokenizer Decoder, answers [][]int32, score float64) Prediction {
+	text := answers[0]
+	if t.ratios != nil {
+		b, from := e.Sequences[0], 0
+		text = nil
+		for i, at := range e.Blanks() {
+			text = append(append(text, b.Input[from:at]...), answers[i]...)
+			from = at + 1
+		}
+		text = append(text, b.Input[from:b.Sep]...)
+	}
+	var gold []string
+	for _, reference := range e.Gold {
+		gold = append(gold, strings.TrimSpace(tokenizer.Decode(tokenizer.Encode(nil, " "+reference))))
+	}
 	return Prediction{
-		ID: e.ID, Number: e.Number, Question: e.Question, Passage: e.Passage,
-		Label: -1, Choices: texts, Scores: scores, Gold: e.Gold, Text: e.Text,
+		ID: e.ID, Number: e.Number, Question: e.Question, Passage: e.Passage, Label: -1,
+		Choices: []string{strings.TrimSpace(tokenizer.Decode(text))}, Scores: []float64{score}, Gold: gold, Text: e.Text,
 	}
 }
 
-// rouge is the mean F1 of a ROUGE score with stemming, as summaries are scored.
-// Sentences parted by [SEP] stand on lines for rougeLsum.
-func rouge(name string, which func(metrics.Rouge) metrics.Overlap) metric {
+// Decoder is a vocabulary that turns tokens to text; every tokenizer.Tokenizer
+// is one.
+type Decoder interface {
+	Encode(dst []int32, text string) []int32
+	Decode(ids []int32) string
+}
+
+// ROUGE is that of a summary that was written against its reference, with
+// stemming. Sentences parted by [SEP] stand on lines for L-sum.
+func ROUGE(text, reference string) metrics.Rouge {
 	lines := func(text string) string { return strings.ReplaceAll(text, sentenceEnd, "\n") }
-	return answer(name, func(text string, golds []string) float64 {
-		return which(metrics.ROUGE(lines(text), lines(golds[0]), true)).F1
-	})
+	return metrics.ROUGE(lines(text), lines(reference), true)
+}
+
+// rouge is the mean F1 of a ROUGE score.
+func rouge(name string, which func(metrics.Rouge) metrics.Overlap) metric {
+	return answer(name, func(text string, golds []string) float64 { return which(ROUGE(text, golds[0])).F1 })
 }
 
 // answer is the mean of a score of what the model wrote.

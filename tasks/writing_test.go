@@ -440,16 +440,63 @@ func TestScoreWritten(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := Encoded{ID: "dev-0", Gold: []string{"the gunman fled . [SEP] police came ."}}
+	gold := []string{"the gunman fled . [SEP] police came ."}
 	figures := task.Score([]Prediction{
-		WrittenPrediction(e, []string{"police came . [SEP] the gunman fled .", "no"}, []float64{-1, -2}),
-		WrittenPrediction(e, nil, nil),
+		{Label: -1, Gold: gold, Choices: []string{"police came . [SEP] the gunman fled ."}},
+		{Label: -1, Gold: gold, Choices: []string{""}},
 	})
 	// Of the first all words are right and all pairs but one of four; the lines
 	// match in any order. The second wrote nothing.
 	for i, want := range []float64{50, 37.5, 50} {
 		if math.Abs(figures[i].Value-want) > 1e-9 {
 			t.Errorf("%s %v, want %v", figures[i].Name, figures[i].Value, want)
+		}
+	}
+}
+
+// What was written is the answer, or the text with the blanks filled; the
+// reference is spelled as the vocabulary spells it.
+func TestWritten(t *testing.T) {
+	tok := newTokenizer(t)
+	for name, test := range map[string]struct {
+		example Example
+		answers []string
+		want    string
+		gold    string
+	}{
+		"Gigaword": {Example{Fields: map[string]string{"source": "the old man"}, Gold: []string{"The sea, Man?"}}, []string{"the sea"}, "the sea", "the sea , man ?"},
+		"Yahoo":    {Example{Fields: map[string]string{"text": "the the the the"}, Gold: []string{"the the the the"}}, []string{"sea . sea ."}, "", "the the the the"},
+	} {
+		task := mustGet(t, name)
+		e, err := task.NewEncoder(Cloze, 0, 30, tok)
+		if err != nil {
+			t.Fatal(err)
+		}
+		encoded, _, err := e.Encode(test.example)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var answers [][]int32
+		for _, text := range test.answers {
+			answers = append(answers, tok.Encode(nil, text))
+		}
+		if blanks := encoded.Blanks(); len(blanks) != len(answers) || encoded.Sequences[0].Input[blanks[0]] != tok.Special().Mask {
+			t.Fatalf("%s: blanks at %d", name, blanks)
+		}
+		got := task.Written(encoded, tok, answers, -1.5)
+		if name == "Yahoo" { // wherever its one blank of four words is
+			words := make([]string, 0, 7)
+			for i, id := range encoded.Sequences[0].Input[:encoded.Sequences[0].Sep] {
+				if i == encoded.Blanks()[0] {
+					words = append(words, test.answers[0])
+				} else {
+					words = append(words, tok.Token(id))
+				}
+			}
+			test.want = strings.Join(words, " ")
+		}
+		if got.Label != -1 || got.Predicted != 0 || got.Choices[0] != test.want || got.Gold[0] != test.gold || got.Scores[0] != -1.5 {
+			t.Errorf("%s: %+v, want %q and %q", name, got, test.want, test.gold)
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -16,13 +17,14 @@ type evalOptions struct {
 	runs                             []string
 	prepared, task, split, out, name string
 	checkpoint                       string // best or latest
+	decoding                         []string
 	deviceFlags
 }
 
 func newEval(s streams) *cobra.Command {
 	var o evalOptions
 	cmd := &cobra.Command{
-		Use:   "eval RUN...",
+		Use:   "eval RUN...", // a run that is called as a subcommand is: ./perplexity
 		Short: "Answer a task's examples with finetuned models and score them",
 		Long: `Answer a task's examples with finetuned models and score them by the official
 metrics on the scale 0-100. RUN is a directory that "glmkit train finetune"
@@ -32,13 +34,17 @@ A run that chose its best epoch (finetune --dev) answers with that one.
 --task answers a diagnostic instead of the run's own task: AX-b and AX-g (their
 split is test) by the runs that were finetuned on RTE. Other runs are passed by.
 
+Where the model writes the answers, the recipe of its task (finetune.tasks of its
+config.yaml, decoding) says how they are searched for; --decoding changes that.
+
 Every run yields one result file in --out and its predictions beside it, an
 example a line with text, scores and gold. A result of the same model, task,
 split and seed is written anew, but never replaced by one of another checkpoint
 or of other data.`,
 		Example: `  glmkit eval finetuned/glm --tasks tasks/glm --out results
   glmkit eval finetuned/glm/CB/seed-1 --tasks tasks/glm --split val --out results
-  glmkit eval finetuned/glm --tasks tasks/glm --task AX-b --split test --out results`,
+  glmkit eval finetuned/glm --tasks tasks/glm --task AX-b --split test --out results
+  glmkit eval finetuned/glm --tasks tasks/glm --decoding beams=1,no_repeat=3 --name greedy --out results`,
 		Args: cobra.MinimumNArgs(1),
 	}
 	o.add(cmd)
@@ -46,6 +52,7 @@ or of other data.`,
 	cmd.Flags().StringVar(&o.task, "task", "", "answer this `task` with the models that it is put to (default: each run's own)")
 	cmd.Flags().StringVar(&o.split, "split", "val", "split to answer")
 	cmd.Flags().StringVar(&o.checkpoint, "checkpoint", "best", "the run's best, where it has chosen one, or its latest")
+	cmd.Flags().StringSliceVar(&o.decoding, "decoding", nil, "how answers are written, as in `beams=1`; keys: "+strings.Join(configs.DecodingKeys(), ", "))
 	cmd.Flags().StringVar(&o.out, "out", "", "`directory` of the result files")
 	cmd.Flags().StringVar(&o.name, "name", "", "the model's name in tables (default: GLM or BERT)")
 	cmd.MarkFlagRequired("tasks")
@@ -57,6 +64,7 @@ or of other data.`,
 		}
 		return evaluate(cmd.Context(), s, o)
 	}
+	cmd.AddCommand(newPerplexity(s), newLambada(s))
 	return cmd
 }
 

@@ -11,19 +11,16 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/glmkit/glmkit/configs"
 	"github.com/glmkit/glmkit/corpus"
 )
 
 type fillOptions struct {
-	run, file          string
-	texts              []string
-	json               bool
-	beams, topK        int
-	min, max, noRepeat int
-	lengthPenalty      float64
-	sample             bool
-	temperature, topP  float64
-	seed               uint64
+	run, file string
+	texts     []string
+	json      bool
+	seed      uint64
+	configs.Decoding
 	deviceFlags
 }
 
@@ -56,15 +53,15 @@ an answer short.`,
 	f := cmd.Flags()
 	f.StringVar(&o.file, "file", "", "fill the lines of this `file`")
 	f.BoolVar(&o.json, "json", false, "write one JSON object a text, with alternatives and log-probabilities")
-	f.IntVar(&o.beams, "beams", 1, "answers searched beside each other")
-	f.Float64Var(&o.lengthPenalty, "length-penalty", 0, "divide an answer's log-probability by its length to this power")
-	f.IntVar(&o.min, "min-tokens", 0, "tokens of an answer at least")
-	f.IntVar(&o.max, "max-tokens", 32, "tokens of an answer at most, its end counted")
-	f.IntVar(&o.noRepeat, "no-repeat", 0, "no run of so many tokens twice in an answer; 0: any")
-	f.BoolVar(&o.sample, "sample", false, "draw tokens at random")
-	f.Float64Var(&o.temperature, "temperature", 0.9, "of drawing: above 1 bolder, below 1 surer")
-	f.IntVar(&o.topK, "top-k", 40, "draw among so many likeliest tokens; 0: all")
-	f.Float64Var(&o.topP, "top-p", 0, "draw among the likeliest tokens that have this probability together; 0: all")
+	f.IntVar(&o.Beams, "beams", 1, "answers searched beside each other")
+	f.Float64Var(&o.LengthPenalty, "length-penalty", 0, "divide an answer's log-probability by its length to this power")
+	f.IntVar(&o.MinLength, "min-tokens", 0, "tokens of an answer at least")
+	f.IntVar(&o.MaxLength, "max-tokens", 32, "tokens of an answer at most, its end counted")
+	f.IntVar(&o.NoRepeat, "no-repeat", 0, "no run of so many tokens twice in an answer; 0: any")
+	f.BoolVar(&o.Sample, "sample", false, "draw tokens at random")
+	f.Float64Var(&o.Temperature, "temperature", 0.9, "of drawing: above 1 bolder, below 1 surer")
+	f.IntVar(&o.TopK, "top-k", 40, "draw among so many likeliest tokens; 0: all")
+	f.Float64Var(&o.TopP, "top-p", 0, "draw among the likeliest tokens that have this probability together; 0: all")
 	f.Uint64Var(&o.seed, "seed", 1, "of drawing: the same seed, the same text")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		o.run, o.texts = args[0], args[1:]

@@ -23,7 +23,7 @@ func fill(ctx context.Context, s streams, o fillOptions) error {
 		return exitForm(err)
 	}
 	defer g.Close()
-	w := &fillWriter{fillOptions: o, g: g, out: s.out, note: noteTo(s), stream: isTerminal(s.out) && !o.json && o.beams == 1}
+	w := &fillWriter{fillOptions: o, g: g, out: s.out, note: noteTo(s), stream: isTerminal(s.out) && !o.json && o.Beams == 1}
 	typed := o.typed(s)
 	before := func() {}
 	if typed {
@@ -121,10 +121,10 @@ func (w *fillWriter) fill(ctx context.Context, texts []string) error {
 			return &configs.Error{Msg: fmt.Sprintf("the text that begins with %.40q has %d tokens, the model positions for %d", text, n, most), Hint: "a shorter text"}
 		}
 	}
-	d := runner.Decoding{
-		Beams: w.beams, LengthPenalty: w.lengthPenalty, MinLength: w.min, NoRepeat: w.noRepeat,
-		MaxLength: min(w.max, w.g.State.Model.MaxPositions),
-		Sample:    w.sample, Temperature: w.temperature, TopK: w.topK, TopP: w.topP, Seed: w.seed, First: w.done,
+	d := runner.Decoding{Decoding: w.Decoding, Seed: w.seed}
+	d.MaxLength = min(d.MaxLength, w.g.State.Model.MaxPositions)
+	for i := range prompts {
+		prompts[i].Number = w.done + i
 	}
 	w.done += len(texts)
 	if w.stream {

@@ -188,9 +188,14 @@ func evaluate(ctx context.Context, s streams, o evalOptions) error {
 	}
 	for n, c := range cells {
 		p := newProgress(s.err, fmt.Sprintf("eval %d/%d %s", n+1, len(cells), c.run), "examples")
-		e, err := runner.Evaluate(ctx, o.checkpointOf(c.run), splitFile(c.prepared, c.task, o.split), o.device, o.threads,
-			func(done, total int) { p.report(int64(done), int64(total), "") })
+		e, err := runner.Evaluate(ctx, o.checkpointOf(c.run), splitFile(c.prepared, c.task, o.split), runner.Answering{
+			Device: o.device, Threads: o.threads, Decoding: o.decoding,
+			Progress: func(done, total int) { p.report(int64(done), int64(total), "") },
+		})
 		p.done()
+		if errors.Is(err, context.Canceled) {
+			return &stoppedError{fmt.Sprintf("stopped by a signal; the results of %d of %d runs are written", n, len(cells))}
+		}
 		if err != nil {
 			return exitForm(err)
 		}
@@ -225,7 +230,7 @@ func result(e *runner.Evaluation, prepared string, o evalOptions) (*reports.Resu
 		Model: reports.Model{Name: name, Architecture: e.State.Model.Architecture, Parameters: e.Parameters, Form: e.Header.Form, Pattern: e.Header.Pattern},
 		Seed:  e.State.Seed, CheckpointSHA256: e.Weights, DataSHA256: e.Data, TokenizerHash: e.State.Tokenizer,
 		Steps: int64(e.State.Step + e.State.PretrainedSteps), Tokens: e.State.Tokens + e.State.PretrainedTokens,
-		WallSeconds: e.Seconds, Date: time.Now().UTC().Truncate(time.Second), Glmkit: versionString(),
+		Decoding: e.Decoding, WallSeconds: e.Seconds, Date: time.Now().UTC().Truncate(time.Second), Glmkit: versionString(),
 		Device: e.Device, Libtorch: e.Libtorch,
 	}, nil
 }

@@ -12,9 +12,11 @@ func noLibtorch() error {
 	}
 }
 
-func pretrain(context.Context, streams, pretrainOptions) error { return noLibtorch() }
-func finetune(context.Context, streams, finetuneOptions) error { return noLibtorch() }
-func convert(context.Context, streams, convertOptions) error   { return noLibtorch() }
-func evaluate(context.Context, streams, evalOptions) error     { return noLibtorch() }
-func fill(context.Context, streams, fillOptions) error         { return noLibtorch() }
-func doctor(streams) error                                     { return noLibtorch() }
+func pretrain(context.Context, streams, pretrainOptions) error   { return noLibtorch() }
+func finetune(context.Context, streams, finetuneOptions) error   { return noLibtorch() }
+func convert(context.Context, streams, convertOptions) error     { return noLibtorch() }
+func evaluate(context.Context, streams, evalOptions) error       { return noLibtorch() }
+func fill(context.Context, streams, fillOptions) error           { return noLibtorch() }
+func perplexity(context.Context, streams, languageOptions) error { return noLibtorch() }
+func lambada(context.Context, streams, languageOptions) error    { return noLibtorch() }
+func doctor(streams) error                                       { return noLibtorch() }
