@@ -463,6 +463,13 @@ func (b *builder) measuredCell(c *runs, i int) *Cell {
 			cell.Value += r.Metrics[i].Value / float64(len(c.results))
 		}
 	}
+	for k, r := range c.results {
+		value := r.Metrics[min(i, len(r.Metrics)-1)].Value
+		if of.sums != nil {
+			value = of.over(c.preds[k], c.group)
+		}
+		cell.Runs = append(cell.Runs, RunValue{r.Seed, value})
+	}
 	cell.Seeds, cell.Examples, cell.Units = len(c.results), len(c.preds[0]), c.group.units
 	return cell
 }

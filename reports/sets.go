@@ -66,6 +66,15 @@ func (s ResultSet) models() (names []string) {
 	return slices.Compact(names)
 }
 
+// Labelled are copies of the set's results under the names of their rows in
+// Compare's table.
+func (s ResultSet) Labelled() (results []*Result) {
+	for _, model := range s.models() {
+		results = append(results, s.of(model)...)
+	}
+	return results
+}
+
 // label is the name of a model's row.
 func (s ResultSet) label(model string) string { return s.Name + ": " + model }
 

@@ -95,6 +95,7 @@ type Cell struct {
 	Value    float64           `json:"value"`
 	Interval *metrics.Interval `json:"interval,omitempty"` // nil: none can be given
 	Seeds    int               `json:"seeds,omitempty"`    // runs; of a difference, the fewer
+	Runs     []RunValue        `json:"runs,omitempty"`     // of a measured value of a task, by seed
 	Examples int               `json:"examples,omitempty"`
 	Units    int               `json:"units,omitempty"` // what was resampled: examples, or what they share
 	Against  Against           `json:"against_chance,omitempty"`
@@ -103,6 +104,12 @@ type Cell struct {
 	// Best says that the value is the highest measured in its column, and that
 	// its difference from each of the others is significant.
 	Best bool `json:"best,omitempty"`
+}
+
+// RunValue is what one run reached.
+type RunValue struct {
+	Seed  uint64  `json:"seed"`
+	Value float64 `json:"value"`
 }
 
 // Test says whether a difference is more than noise.

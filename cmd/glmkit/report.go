@@ -18,13 +18,15 @@ import (
 )
 
 // reportFormats lists the values of --format.
-var reportFormats = []string{"terminal", "markdown", "latex", "csv", "tsv", "json"}
+var reportFormats = []string{"terminal", "markdown", "latex", "csv", "tsv", "json", "html"}
 
 type reportOptions struct {
 	paths               []string
 	format, out         string
 	baseline, published string
 	plan                int
+	runs                []string
+	examples            bool
 }
 
 func newReport(s streams) *cobra.Command {
@@ -39,24 +41,36 @@ examples; a difference that is not significant after correction for the number
 of tests bears a ~. Published values stand apart, with their source.
 
 The default is a table for reading on a terminal and Markdown elsewhere; with
---out the file's ending (.md, .tex, .csv, .tsv, .json, .txt) decides.
-docs/reports.md explains how to read the table.`,
+--out the file's ending (.md, .tex, .csv, .tsv, .json, .html, .txt) decides.
+docs/reports.md explains how to read the table.
+
+HTML is one page that needs no other file and no network: the table, figures, and
+every example with the models' answers, to filter and to read. --runs adds the
+curves of the training runs below the folders named.`,
 		Example: `  glmkit report results
   glmkit report results --published large --out report.md
+  glmkit report results --runs runs --runs finetuned --out page.html
   glmkit report results/a results/b --baseline GLM --format tsv | column -ts $'\t'`,
 		Args: cobra.MinimumNArgs(1),
 	}
-	cmd.Flags().StringVar(&o.format, "format", "", "one of "+strings.Join(reportFormats, ", "))
+	o.add(cmd)
 	cmd.Flags().StringVar(&o.baseline, "baseline", "bert", "`model` that the others are compared with")
 	cmd.Flags().StringVar(&o.published, "published", "base", "published rows: one of "+strings.Join(reports.PublishedGroups, ", "))
-	cmd.Flags().IntVar(&o.plan, "plan", 0, "tell which differences `N` runs of each model would show")
-	cmd.Flags().StringVar(&o.out, "out", "", "write to this `file` instead of the standard output")
 	cmd.RunE = func(_ *cobra.Command, args []string) error {
 		o.paths = args
 		return report(s, o)
 	}
 	cmd.AddCommand(newReportCompare(s), newReportPublished(s))
 	return cmd
+}
+
+// add adds the flags that every table has.
+func (o *reportOptions) add(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&o.format, "format", "", "one of "+strings.Join(reportFormats, ", "))
+	cmd.Flags().IntVar(&o.plan, "plan", 0, "tell which differences `N` runs of each model would show")
+	cmd.Flags().StringVar(&o.out, "out", "", "write to this `file` instead of the standard output")
+	cmd.Flags().StringArrayVar(&o.runs, "runs", nil, "`folder` of training runs whose curves the HTML page shows (may be repeated)")
+	cmd.Flags().BoolVar(&o.examples, "examples", true, "keep every example and its answers in the HTML page")
 }
 
 func report(s streams, o reportOptions) error {
@@ -71,7 +85,7 @@ func report(s streams, o reportOptions) error {
 	if err != nil {
 		return err
 	}
-	return o.write(s, table)
+	return o.write(s, table, results)
 }
 
 // chooseFormat takes the usual format where none is asked for.
@@ -82,16 +96,27 @@ func (o *reportOptions) chooseFormat(s streams) error {
 	if !slices.Contains(reportFormats, o.format) {
 		return &configs.Error{Field: "--format", Msg: fmt.Sprintf("there is no format %q", o.format), Hint: "one of " + strings.Join(reportFormats, ", ")}
 	}
+	if len(o.runs) > 0 && o.format != "html" {
+		return &configs.Error{Field: "--runs", Msg: "curves are shown by the HTML page alone", Hint: "--format html, or --out with a name that ends in .html"}
+	}
 	return nil
 }
 
-// write writes the table to --out or the standard output.
-func (o *reportOptions) write(s streams, table *reports.Table) error {
+// write writes the table of results to --out or the standard output.
+func (o *reportOptions) write(s streams, table *reports.Table, results []*reports.Result) error {
+	write := func(w io.Writer) error { return writeReport(w, table, o.format) }
+	if o.format == "html" {
+		page, err := o.page(table, results)
+		if err != nil {
+			return err
+		}
+		write = page.HTML
+	}
 	if o.out == "" {
-		return writeReport(s.out, table, o.format)
+		return write(s.out)
 	}
 	var text bytes.Buffer
-	if err := writeReport(&text, table, o.format); err != nil {
+	if err := write(&text); err != nil {
 		return err
 	}
 	if err := renameio.WriteFile(o.out, text.Bytes(), 0o644); err != nil {
@@ -100,10 +125,28 @@ func (o *reportOptions) write(s streams, table *reports.Table) error {
 	return nil
 }
 
+// page reads what the HTML page has beside the table.
+func (o *reportOptions) page(table *reports.Table, results []*reports.Result) (*reports.Page, error) {
+	page := &reports.Page{Table: table}
+	var err error
+	if len(o.runs) > 0 {
+		if page.Runs, err = reports.ReadTrainingRuns(o.runs); err != nil {
+			return nil, err
+		}
+		reports.Attach(page.Runs, results)
+	}
+	if o.examples {
+		page.Examples, err = reports.ReadExamples(results)
+	}
+	return page, err
+}
+
 func defaultReportFormat(s streams, out string) string {
 	switch filepath.Ext(out) {
 	case ".csv", ".tsv", ".json":
 		return filepath.Ext(out)[1:]
+	case ".html", ".htm":
+		return "html"
 	case ".tex":
 		return "latex"
 	case ".txt":

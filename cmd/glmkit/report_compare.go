@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -34,9 +35,7 @@ show no regression: the table says which differences would go unseen.`,
   glmkit report compare results/main results/branch --fail-on regression --out compare.md`,
 		Args: cobra.ExactArgs(2),
 	}
-	cmd.Flags().StringVar(&o.format, "format", "", "one of "+strings.Join(reportFormats, ", "))
-	cmd.Flags().IntVar(&o.plan, "plan", 0, "tell which differences `N` runs of each model would show")
-	cmd.Flags().StringVar(&o.out, "out", "", "write to this `file` instead of the standard output")
+	o.add(cmd)
 	cmd.Flags().StringVar(&failOn, "fail-on", "", "end with exit code 5 on: regression")
 	cmd.RunE = func(_ *cobra.Command, args []string) error {
 		if failOn != "" && failOn != "regression" {
@@ -64,7 +63,7 @@ func compareReports(s streams, o reportOptions, fail bool) error {
 	if err != nil {
 		return err
 	}
-	if err := o.write(s, table); err != nil {
+	if err := o.write(s, table, slices.Concat(sets[0].Labelled(), sets[1].Labelled())); err != nil {
 		return err
 	}
 	if worse := table.Regressions(); fail && len(worse) > 0 {
