@@ -50,7 +50,11 @@ type Result struct {
 	Metrics  []tasks.Metric `json:"metrics"` // official, 0–100
 	Examples int            `json:"examples"`
 	Model    Model          `json:"model"`
-	Seed     uint64         `json:"seed"` // of the finetuning
+	Seed     uint64         `json:"seed"` // of the finetuning, or of the draw of the shots
+	// Shots is how many examples with answers stood before each question.
+	Shots int `json:"shots,omitempty"`
+	// Unlabelled says that the split has no right answers: there are no metrics.
+	Unlabelled bool `json:"unlabelled,omitempty"`
 
 	CheckpointSHA256 string `json:"checkpoint_sha256"` // of the checkpoint's manifest
 	DataSHA256       string `json:"data_sha256"`       // of the task file
@@ -201,8 +205,8 @@ func (r *Result) check() error {
 	if r.Model.Name == "" || r.Split == "" {
 		return errors.New("a result needs the name of its model and its split")
 	}
-	if len(r.Metrics) == 0 || r.Examples < 1 {
-		return errors.New("a result needs metrics and examples")
+	if (len(r.Metrics) == 0) != r.Unlabelled || r.Examples < 1 {
+		return errors.New("a result needs examples and, of a labelled split, metrics")
 	}
 	for _, m := range r.Metrics {
 		lowest := 0.0
@@ -220,10 +224,23 @@ func (r *Result) check() error {
 }
 
 // ReadResults reads result files: those named, and all below the folders named
-// whose names end in .result.json. A file that is no sound result of this
-// version, none at all, or two results of one model, task, split and seed are
-// a corpus.DataError.
+// whose names end in .result.json. Predictions on splits without right answers
+// are left out. A file that is no sound result of this version, none at all, or
+// two results of one model, task, split and seed are a corpus.DataError.
 func ReadResults(paths []string) ([]*Result, error) {
+	return readResults(paths, func(r *Result) bool { return !r.Unlabelled },
+		"only predictions on splits without right answers are here", "glmkit report submission, or glmkit eval --split val")
+}
+
+// ReadTestResults is ReadResults for the split test alone, labelled or not.
+func ReadTestResults(paths []string) ([]*Result, error) {
+	return readResults(paths, func(r *Result) bool { return r.Split == "test" },
+		"there are no results on the split test here", "glmkit eval --split test")
+}
+
+// readResults reads those that are wanted; if there are others only, none is the
+// error.
+func readResults(paths []string, wanted func(*Result) bool, none, hint string) ([]*Result, error) {
 	var files []string
 	for _, path := range paths {
 		info, err := os.Stat(path)
@@ -272,6 +289,9 @@ func ReadResults(paths []string) ([]*Result, error) {
 		if err != nil {
 			return nil, err
 		}
+		if !wanted(r) {
+			continue
+		}
 		key := run{r.Model.Name, r.Task, r.Split, r.Seed}
 		if other, dup := seen[key]; dup {
 			return nil, &corpus.DataError{
@@ -282,6 +302,9 @@ func ReadResults(paths []string) ([]*Result, error) {
 		}
 		seen[key] = file
 		results = append(results, r)
+	}
+	if len(results) == 0 {
+		return nil, &corpus.DataError{Path: strings.Join(paths, ", "), Err: errors.New(none), Hint: hint}
 	}
 	return results, nil
 }
@@ -330,7 +353,7 @@ func (r *Result) ReadPredictions() ([]tasks.Prediction, error) {
 	if hash := sha256.Sum256(text); hex.EncodeToString(hash[:]) != r.Predictions.SHA256 {
 		return bad(0, errors.New("is not as it was written: its sha256 differs from the result's"))
 	}
-	preds, err := parsePredictions(text, r.Task)
+	preds, err := r.parsePredictions(text)
 	if err != nil {
 		return bad(len(preds)+1, err)
 	}
@@ -338,8 +361,8 @@ func (r *Result) ReadPredictions() ([]tasks.Prediction, error) {
 		return bad(0, fmt.Errorf("holds %d predictions, the result says %d", len(preds), r.Examples))
 	}
 	task, err := tasks.Get(r.Task)
-	if err != nil {
-		return preds, nil // a user's own task, whose columns Build compares with the result
+	if err != nil || r.Unlabelled {
+		return preds, nil // of a user's own task Build compares the columns with the result
 	}
 	for _, m := range task.Score(preds) {
 		i := slices.IndexFunc(r.Metrics, func(written tasks.Metric) bool { return written.Name == m.Name })
@@ -350,9 +373,10 @@ func (r *Result) ReadPredictions() ([]tasks.Prediction, error) {
 	return preds, nil
 }
 
-// parsePredictions reads the labelled predictions of a task, a line each. On an
-// error it returns those before the line at fault.
-func parsePredictions(text []byte, task string) (preds []tasks.Prediction, err error) {
+// parsePredictions reads the predictions, a line each, all with a right answer
+// unless the result says otherwise. On an error it returns those before the line
+// at fault.
+func (r *Result) parsePredictions(text []byte) (preds []tasks.Prediction, err error) {
 	lines := bufio.NewScanner(bytes.NewReader(text))
 	lines.Buffer(nil, maxLine)
 	for lines.Scan() {
@@ -365,7 +389,11 @@ func parsePredictions(text []byte, task string) (preds []tasks.Prediction, err e
 		}
 		// ReCoRD is scored by the texts of its answers, as a user's task may be; the
 		// label of such an example may be -1.
-		if task == "ReCoRD" || len(p.Gold) > 0 && !slices.Contains(knownTasks(), task) {
+		if r.Unlabelled {
+			if p.Label >= 0 {
+				return preds, fmt.Errorf("has the gold label %d in a split without any", p.Label)
+			}
+		} else if r.Task == "ReCoRD" || len(p.Gold) > 0 && !slices.Contains(knownTasks(), r.Task) {
 			if len(p.Gold) == 0 {
 				return preds, errors.New("has no gold answer")
 			}

@@ -231,6 +231,57 @@ func TestReadResultsOfNothing(t *testing.T) {
 	}
 }
 
+// Predictions without right answers are a result for a submission, and none for a
+// table.
+func TestUnlabelledResult(t *testing.T) {
+	dir, labelled, preds := one(t, "CB")
+	r := *labelled
+	r.Split, r.Unlabelled, r.Metrics = "test", true, []tasks.Metric{}
+	for i := range preds {
+		preds[i].Label, preds[i].Gold = -1, nil
+	}
+	if err := WriteResult(dir, &r, preds); err != nil {
+		t.Fatal(err)
+	}
+	results, err := ReadResults([]string{dir})
+	if err != nil || len(results) != 1 || results[0].Split != labelled.Split {
+		t.Errorf("%d results for a table, %v", len(results), err)
+	}
+	var data *corpus.DataError
+	if _, err := ReadResults([]string{r.Path()}); !errors.As(err, &data) || !strings.Contains(err.Error(), "without right answers") {
+		t.Errorf("got %v", err)
+	}
+	if _, err := ReadTestResults([]string{labelled.Path()}); !errors.As(err, &data) || !strings.Contains(err.Error(), "split test") {
+		t.Errorf("got %v", err)
+	}
+	tests, err := ReadTestResults([]string{dir})
+	if err != nil || len(tests) != 1 {
+		t.Fatal(len(tests), err)
+	}
+	got, err := tests[0].ReadPredictions()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(preds, got); diff != "" {
+		t.Error(diff)
+	}
+	r.Metrics = labelled.Metrics
+	if err := WriteResult(dir, &r, preds); err == nil {
+		t.Error("metrics without right answers were written")
+	}
+	preds[0].Label = 0
+	r.Metrics = nil
+	if err := WriteResult(dir, &r, preds); err != nil {
+		t.Fatal(err)
+	}
+	if tests, err = ReadTestResults([]string{dir}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tests[0].ReadPredictions(); err == nil {
+		t.Error("a right answer in a split without any was read")
+	}
+}
+
 func TestDuplicates(t *testing.T) {
 	first, r, preds := one(t, "CB")
 	second := t.TempDir()
@@ -254,7 +305,7 @@ func FuzzPredictions(f *testing.F) {
 	f.Add("null\n[]", 0)
 	f.Fuzz(func(t *testing.T, text string, which int) {
 		task := knownTasks()[uint(which)%uint(len(knownTasks()))]
-		preds, err := parsePredictions([]byte(text), task)
+		preds, err := (&Result{Task: task}).parsePredictions([]byte(text))
 		if err != nil || len(preds) == 0 {
 			return
 		}

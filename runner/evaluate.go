@@ -26,6 +26,17 @@ type Evaluation struct {
 	Device      string
 	Libtorch    string
 	Seconds     float64 // of the evaluation
+	// Fewer counts the examples that had room for fewer than Shots examples
+	// before them.
+	Fewer int
+}
+
+// Shots is a number of examples with their answers that are put before each
+// question (tasks.Priming), of a prepared file of the same task.
+type Shots struct {
+	Count int
+	Seed  uint64
+	File  string
 }
 
 // Answering says on what and how examples are answered.
@@ -35,10 +46,12 @@ type Answering struct {
 	// Decoding changes how answers are written, as in "beams=1"; the rest is as
 	// the recipe of the run's configuration says.
 	Decoding []string
+	Shots    Shots
 	Progress func(done, total int) // told the examples done; nil: nobody
 }
 
-// Evaluate answers a prepared split with the model of a run or checkpoint.
+// Evaluate answers a prepared split with the model of a run or checkpoint, be it
+// finetuned on the task or pretrained only.
 func Evaluate(ctx context.Context, run, splitFile string, a Answering) (*Evaluation, error) {
 	split, err := tasks.OpenSplit(splitFile)
 	if err != nil {
@@ -52,6 +65,9 @@ func Evaluate(ctx context.Context, run, splitFile string, a Answering) (*Evaluat
 		a.Progress = func(int, int) {}
 	}
 	if split.Header.Scoring == tasks.Written {
+		if a.Shots.Count > 0 {
+			return nil, &configs.Error{Field: "--shots", Msg: "the answers of " + split.Header.Task + " are written, and examples stand before questions that are chosen", Hint: "leave it out"}
+		}
 		task, err := tasks.Prepared(filepath.Dir(splitFile))
 		if err == nil {
 			err = out.write(ctx, run, task, split.Examples, a)
@@ -79,6 +95,11 @@ func Evaluate(ctx context.Context, run, splitFile string, a Answering) (*Evaluat
 		if err := out.by(run, m, st, weights); err != nil {
 			return err
 		}
+		if a.Shots.Count > 0 {
+			if err := out.prime(split, st, a.Shots); err != nil {
+				return err
+			}
+		}
 		start := time.Now()
 		scores, err := score(ctx, m, st.numbered(split.Examples), func(done int) { a.Progress(done, len(split.Examples)) })
 		if err != nil {
@@ -86,7 +107,9 @@ func Evaluate(ctx context.Context, run, splitFile string, a Answering) (*Evaluat
 		}
 		out.Seconds = time.Since(start).Seconds()
 		for i, e := range split.Examples {
-			out.Predictions = append(out.Predictions, tasks.Predict(e, scores[i]))
+			p := tasks.Predict(e, scores[i])
+			p.Pattern = split.Header.Pattern
+			out.Predictions = append(out.Predictions, p)
 		}
 		return nil
 	})
@@ -168,21 +191,33 @@ func (e *Evaluation) write(ctx context.Context, run string, task *tasks.Task, ex
 	return nil
 }
 
-// IsRun tells whether a directory is that of a run with a checkpoint.
-func IsRun(dir string) bool {
-	_, ok, err := latestCheckpoint(dir)
-	return ok && err == nil
+// prime puts examples with their answers before the questions of a split.
+func (e *Evaluation) prime(split *tasks.Split, st State, shots Shots) error {
+	from, err := tasks.OpenSplit(shots.File)
+	if err != nil {
+		return err
+	}
+	primed, fewer, err := split.Prime(from, tasks.Priming{Shots: shots.Count, Seed: shots.Seed, Limit: st.Model.MaxPositions})
+	if err != nil {
+		return err
+	}
+	split.Examples, e.Fewer = primed.Examples, fewer
+	return nil
 }
 
-// Finetuned returns the state of a run that was finetuned on a task.
-func Finetuned(run string) (State, error) {
+// IsRun tells whether a directory is that of a run with a checkpoint, or a
+// checkpoint.
+func IsRun(dir string) bool {
+	_, ok, err := latestCheckpoint(dir)
+	return ok && err == nil || isCheckpoint(dir)
+}
+
+// ReadState returns the state of a checkpoint, or of a run's latest.
+func ReadState(run string) (State, error) {
 	checkpoint, err := findCheckpoint(run)
 	if err != nil {
 		return State{}, err
 	}
 	st, _, err := readState(checkpoint)
-	if err == nil && st.Task == "" {
-		err = &configs.Error{Field: run, Msg: "is pretrained, not finetuned on a task", Hint: "glmkit train finetune"}
-	}
 	return st, err
 }

@@ -48,7 +48,7 @@ func Finetune(ctx context.Context, c *configs.Config, from, trainFile string, se
 		examples.most = ceilDiv(recipe.BatchSize, o.Ranks.size())
 	}
 	identity.Kind, identity.Task, identity.Seed = "finetune", split.Header.Task, seed
-	if split.Header.Form == tasks.Cloze {
+	if split.Header.Form.Asks() {
 		identity.Pattern = &split.Header.Pattern
 	}
 	identity.TotalSteps = examples.perEpoch * recipe.Epochs
@@ -135,7 +135,7 @@ func largestID(examples []tasks.Encoded) (most int32) {
 // scores a word or a class has no log-probabilities of choices: their other
 // losses would be those of something else.
 func (st *State) choose(recipe configs.Recipe, h tasks.Header) error {
-	if h.Scoring == tasks.MultiToken {
+	if h.Scoring == tasks.MultiToken || h.Scoring == tasks.Ranked {
 		st.LengthPenalty = recipe.LengthPenalty
 		if recipe.Loss != configs.CrossEntropyLoss {
 			st.Loss = recipe.Loss
@@ -149,14 +149,20 @@ func (st *State) choose(recipe configs.Recipe, h tasks.Header) error {
 	return nil
 }
 
-// fits checks a task file against the model that is to read it: a GLM reads
-// blanks, or [CLS] with a pooler as the ablation of its paper does; a BERT [CLS].
+// fits checks a task file against the model that is to read it: a GLM writes into
+// blanks, a BERT predicts their words; both read [CLS] with a pooler, the GLM as
+// the ablation of its paper does.
 func fits(st State, h tasks.Header) error {
+	architecture, asked := st.Model.Architecture, tasks.Cloze
+	forms := fmt.Sprintf("%s or %s", tasks.Cloze, tasks.Classification)
+	if architecture == "bert" {
+		asked, forms = tasks.Masked, fmt.Sprintf("%s or %s", tasks.Classification, tasks.Masked)
+	}
 	switch {
-	case st.Model.Architecture == "bert" && h.Form != tasks.Classification:
-		return &configs.Error{Field: "--tasks", Msg: fmt.Sprintf("%s was prepared in the form %s, a bert reads %s", h.Task, h.Form, tasks.Classification), Hint: fmt.Sprintf("glmkit prepare task %s --form %s", h.Task, tasks.Classification)}
+	case h.Form != tasks.Classification && h.Form != asked:
+		return &configs.Error{Field: "--tasks", Msg: fmt.Sprintf("%s was prepared in the form %s, a %s reads %s", h.Task, h.Form, architecture, forms), Hint: fmt.Sprintf("glmkit prepare task %s --form with one of them", h.Task)}
 	case st.Task != "" && (st.Classifier > 0) != h.Scoring.Head():
-		form := tasks.Cloze
+		form := asked
 		if st.Classifier > 0 {
 			form = tasks.Classification
 		}

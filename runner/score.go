@@ -102,7 +102,7 @@ func scoreBatch(m *model, group []tasks.Encoded) ([][]float64, error) {
 	}
 	for i := range out {
 		n := e.choices
-		if e.scoring.Candidates() {
+		if e.scoring.PerChoice() {
 			n = len(group[i].Sequences)
 		}
 		for _, v := range values[i*e.choices : i*e.choices+n] {

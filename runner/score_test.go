@@ -5,6 +5,7 @@ package runner
 import (
 	"context"
 	"math"
+	"slices"
 	"testing"
 
 	"github.com/glmkit/glmkit/runner/internal/torch"
@@ -134,6 +135,84 @@ func TestScoresAreTheirDefinition(t *testing.T) {
 			{Scoring: tasks.Generative, Sequences: []spans.Block{clozeBlock(contextA, 2, greedy)}},
 			{Scoring: tasks.Generative, Sequences: []spans.Block{clozeBlock(contextA, 2, greedy+1)}},
 		}, [][]float64{{1}, {0}})
+		return nil
+	})
+}
+
+// A BERT's scores of a cloze question are what its pretraining's head says of the
+// labels' words at [MASK], among them alone.
+func TestMaskedScores(t *testing.T) {
+	onThread(t, func() error {
+		m := drawn(t, tiny("bert"), 9)
+		defer m.close()
+		words := []int32{50, 51, 52}
+		question := func(blank int, tokens ...int32) spans.Block {
+			b := spans.Block{Input: tokens, Target: tokens, LossMask: make([]uint8, len(tokens)), BlockPosition: make([]int32, len(tokens)), Sep: len(tokens)}
+			for i := range tokens {
+				b.Position = append(b.Position, int32(i))
+			}
+			b.LossMask[blank] = 1
+			return b
+		}
+		var examples []tasks.Encoded
+		for _, b := range []spans.Block{question(2, 1, 20, 3, 2), question(5, 1, 30, 31, 32, 33, 3, 34, 2)} {
+			examples = append(examples, tasks.Encoded{Scoring: tasks.SingleToken, Verbalizers: words, Sequences: []spans.Block{b}})
+		}
+		got, err := score(context.Background(), m, examples, nil)
+		if err != nil {
+			return err
+		}
+		for i, e := range examples {
+			s := torch.NewScope()
+			defer s.Close()
+			b := newBatch(e.Sequences)
+			all := s.Floats(s.LogSoftmax(rowLogits(s, m, b, torch.Tensor{}), 1))
+			total := 0.0
+			for _, id := range words {
+				total += math.Exp(float64(all[id]))
+			}
+			for j, id := range words {
+				if want := float64(all[id]) - math.Log(total); math.Abs(got[i][j]-want) > 1e-4 {
+					t.Errorf("question %d, word %d: score %v, want %v", i, j, got[i][j], want)
+				}
+			}
+			if err := s.Err(); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// Ranked candidates are scored as choices are, and in training the first is the
+// right one, whatever the label.
+func TestRankedCandidates(t *testing.T) {
+	const eop = 101
+	context1 := []int32{1, 20, 3, 21, 0}
+	sequences := []spans.Block{clozeBlock(context1, 2, 40, eop), clozeBlock(context1, 2, 41, 42, eop), clozeBlock(context1, 2, 43, eop)}
+	onThread(t, func() error {
+		m := drawn(t, tiny("glm"), 9)
+		defer m.close()
+		ranked := tasks.Encoded{Scoring: tasks.Ranked, Sequences: sequences, Choices: []string{"False", "True"}, Label: 1}
+		multi := tasks.Encoded{Scoring: tasks.MultiToken, Sequences: sequences, Choices: []string{"a", "b", "c"}}
+		of := func(e tasks.Encoded) ([]float64, float32) {
+			got, err := score(context.Background(), m, []tasks.Encoded{e}, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s := torch.NewScope()
+			defer s.Close()
+			loss := s.Floats(exampleLoss(s, m, newExampleBatch([]tasks.Encoded{e})))
+			if err := s.Err(); err != nil {
+				t.Fatal(err)
+			}
+			return got[0], loss[0]
+		}
+		scores, loss := of(ranked)
+		want, wantLoss := of(multi)
+		if !slices.Equal(scores, want) || loss != wantLoss {
+			t.Errorf("scores %v and loss %v, want %v and %v", scores, loss, want, wantLoss)
+		}
 		return nil
 	})
 }

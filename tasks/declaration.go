@@ -22,28 +22,35 @@ var declarations embed.FS
 // behind the one whose patterns it takes over.
 var shown = []string{"BoolQ", "CB", "COPA", "MultiRC", "ReCoRD", "RTE", "WiC", "WSC", "AX-b", "AX-g"}
 
+// variant are the built-in tasks that ask a task of SuperGLUE's in another way, of
+// other files.
+var variant = []string{"WSC-negative"}
+
 // generative are the built-in tasks whose answers the model writes.
 var generative = []string{"Gigaword", "CNN-DM", "CNN-DM-cased", "XSum", "SQuAD-QG", "Yahoo"}
 
-// registry are the built-in tasks of SuperGLUE, generation those in generative. A
-// declaration that cannot be read would be registryErr, which Get returns; the
-// tests make sure that there is none.
-var registry, generation, registryErr = builtIn()
+// builtIns are all built-in tasks, registry those of SuperGLUE, generation those
+// in generative. A declaration that cannot be read would be builtInErr, which Get
+// returns; the tests make sure that there is none.
+var (
+	builtIns, builtInErr = builtIn()
+	registry             = builtIns[:min(len(builtIns), len(shown))]
+	generation           = builtIns[min(len(builtIns), len(shown)+len(variant)):]
+)
 
-func builtIn() (superGLUE, generation []*Task, err error) {
-	var built []*Task
-	for _, name := range slices.Concat(shown, generative) {
+func builtIn() (built []*Task, err error) {
+	for _, name := range slices.Concat(shown, variant, generative) {
 		text, err := declarations.ReadFile("declarations/" + name + ".yaml")
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		task, err := declare("built-in "+name+".yaml", text, built)
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		built = append(built, task)
 	}
-	return built[:len(shown)], built[len(shown):], nil
+	return built, nil
 }
 
 // Open reads a task that a user declared in a YAML file (docs/tasks.md). A file
@@ -53,7 +60,7 @@ func Open(path string) (*Task, error) {
 	if err != nil {
 		return nil, openError(path, err)
 	}
-	task, err := declare(path, text, slices.Concat(registry, generation))
+	task, err := declare(path, text, builtIns)
 	if err != nil {
 		return nil, err
 	}
@@ -341,7 +348,7 @@ func (t *Task) declarePatterns(root node, keys map[string]node, built []*Task) {
 
 // checkWords compares a pattern's verbalizers with the task's labels.
 func (t *Task) checkWords(n node, p pattern) {
-	switch filled := t.reader.candidates || t.reader.generative || t.reader.writes; {
+	switch filled := t.reader.candidates || t.reader.generative || t.reader.ranked || t.reader.writes; {
 	case filled && p.words != nil:
 		n.fail("leave words out", "the blank is filled with the example's own answers")
 	case !filled && len(p.words) != len(t.Labels):

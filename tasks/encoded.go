@@ -7,21 +7,29 @@ type Form string
 
 const (
 	Cloze          Form = "cloze"          // GLM: a blank filled with a verbalizer or a candidate
+	Masked         Form = "masked"         // BERT: the same question, one word predicted at [MASK]
 	Classification Form = "classification" // BERT: [CLS] a [SEP] b, a head on the pooled vector
 )
+
+// Asks tells whether a form is a question with a blank, in one of the task's
+// patterns.
+func (f Form) Asks() bool { return f == Cloze || f == Masked }
 
 // Scoring is how a model's outputs become one score per choice.
 type Scoring string
 
 const (
-	// SingleToken reads the logits of Verbalizers at the last position of
-	// the only sequence (the sop token).
+	// SingleToken reads the logits of Verbalizers at the only position of the
+	// only sequence whose loss counts: sop, the last, or [MASK] in the form Masked.
 	SingleToken Scoring = "single"
 	// MultiToken sums the log-probabilities of each choice's targets.
 	MultiToken Scoring = "multi"
 	// Generative asks whether the greedy, teacher-forced output equals the
 	// only sequence's targets: label 1 when every token does, else 0.
 	Generative Scoring = "generative"
+	// Ranked has a sequence for each of several candidates: label 1 when the
+	// first, which the example names, has the highest log-probability, else 0.
+	Ranked Scoring = "ranked"
 	// Written lets the model write into the blanks; what it wrote is compared
 	// with Gold as text. The only sequence holds the text to learn.
 	Written Scoring = "written"
@@ -40,7 +48,7 @@ type Encoded struct {
 	Label    int    // index of the gold label or choice; -1 when unlabelled
 	Scoring  Scoring
 	// Sequences holds one sequence (SingleToken, Generative, Written, ClassHead) or
-	// one per choice (MultiToken, ChoiceHead).
+	// one per choice (MultiToken, ChoiceHead) or candidate (Ranked).
 	Sequences   []spans.Block
 	Verbalizers []int32 // token ids of the labels, SingleToken only
 	// Choices are the texts that Label indexes: label names, or candidates.

@@ -40,7 +40,7 @@ type Header struct {
 	Task        string        `json:"task"`
 	Form        Form          `json:"form"`
 	Scoring     Scoring       `json:"scoring"`
-	Pattern     int           `json:"pattern"` // -1 in the classification form
+	Pattern     int           `json:"pattern"` // -1 in the form Classification
 	MaxLength   int           `json:"max_length"`
 	Labels      []string      `json:"labels"`
 	Verbalizers []int32       `json:"verbalizers,omitempty"` // SingleToken only
@@ -80,7 +80,7 @@ func (h Header) FinetunedOn() string {
 }
 
 // NewEncoder encodes a task in one form. pattern is one of the task's in the
-// cloze form and -1 in the classification form; no sequence is longer than
+// forms that ask, and -1 in the classification form; no sequence is longer than
 // maxLength tokens. A pattern that is not there is a configs.Error; one whose
 // verbalizers are not single tokens of the vocabulary is a corpus.DataError with
 // their place in the declaration.
@@ -114,7 +114,7 @@ func (t *Task) NewEncoder(form Form, pattern, maxLength int, tokenizer Tokenizer
 			e.header.Scoring = ChoiceHead
 		}
 		return e, e.require(map[string]int32{"[CLS]": e.special.CLS, "[SEP]": e.special.SEP, "[PAD]": e.special.Pad})
-	case Cloze:
+	case Cloze, Masked:
 		if pattern < 0 || pattern >= t.Patterns() {
 			return nil, &configs.Error{
 				Field: "pattern",
@@ -125,7 +125,13 @@ func (t *Task) NewEncoder(form Form, pattern, maxLength int, tokenizer Tokenizer
 		e.mask = e.special.Mask
 		p := t.cloze(pattern)
 		e.a, e.b = p.a, p.b
+		needed := map[string]int32{"[CLS]": e.special.CLS, "[MASK]": e.special.Mask, "[PAD]": e.special.Pad}
 		switch {
+		case form == Masked && p.words == nil:
+			return nil, &configs.Error{Field: "form", Msg: t.Name + " has answers of several tokens, and a masked language model fills a blank with one", Hint: "the form classification, or cloze for a GLM"}
+		case form == Masked:
+			e.header.Scoring = SingleToken
+			needed["[SEP]"] = e.special.SEP
 		case t.reader.writes:
 			e.header.Scoring = Written
 			e.header.Mask = "[MASK]"
@@ -134,15 +140,20 @@ func (t *Task) NewEncoder(form Form, pattern, maxLength int, tokenizer Tokenizer
 			e.header.Scoring = SingleToken
 		case t.reader.candidates:
 			e.header.Scoring = MultiToken
+		case t.reader.ranked:
+			e.header.Scoring = Ranked
 		default:
 			e.header.Scoring = Generative
 		}
-		if err := e.require(map[string]int32{"[CLS]": e.special.CLS, "[MASK]": e.special.Mask, "[PAD]": e.special.Pad, "sop": e.special.SOP, "eop": e.special.EOP}); err != nil {
+		if form == Cloze {
+			needed["sop"], needed["eop"] = e.special.SOP, e.special.EOP
+		}
+		if err := e.require(needed); err != nil {
 			return nil, err
 		}
 		return e, e.verbalize(p)
 	}
-	return nil, &configs.Error{Field: "form", Msg: "there is no form " + quote(string(form)), Hint: "cloze (GLM) or classification (BERT)"}
+	return nil, &configs.Error{Field: "form", Msg: "there is no form " + quote(string(form)), Hint: "cloze (GLM), classification or masked (BERT)"}
 }
 
 // Header says how examples are encoded; Split is empty.
@@ -233,11 +244,16 @@ func (e *Encoder) sequences(x Example) (sequences []sequence, cut int, err error
 	return sequences, cut, nil
 }
 
-// cloze joins parts and target: [CLS] a b pad, then sop and the target.
+// cloze joins parts and target: [CLS] a b pad, then sop and the target; in the
+// form Masked [CLS] a b [SEP] alone.
 func (e *Encoder) cloze(a, b []part, target []int32) (s sequence, cut int, err error) {
 	// Beside the parts stand [CLS], the pad that ends the text, and Part B: sop
 	// and the target without its last token.
-	cut, err = truncate(a, b, e.header.MaxLength-2-max(1, len(target)))
+	room := e.header.MaxLength - 2
+	if e.header.Form == Cloze {
+		room -= max(1, len(target))
+	}
+	cut, err = truncate(a, b, room)
 	if err != nil {
 		return sequence{}, 0, err
 	}
@@ -246,8 +262,11 @@ func (e *Encoder) cloze(a, b []part, target []int32) (s sequence, cut int, err e
 
 // around joins parts that fit.
 func (e *Encoder) around(a, b []part, target []int32) sequence {
-	tokens := join([]int32{e.special.CLS}, a)
-	tokens = append(join(tokens, b), e.special.Pad)
+	end := e.special.Pad
+	if e.header.Form == Masked {
+		end = e.special.SEP
+	}
+	tokens := append(join(join([]int32{e.special.CLS}, a), b), end)
 	blank := len(tokens) - 1
 	for tokens[blank] != e.mask {
 		blank--

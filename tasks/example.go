@@ -152,7 +152,7 @@ func (t *Task) readFrom(r io.Reader, path, split string, form Form) iter.Seq2[Ex
 		}
 		if number == 0 {
 			err := fmt.Errorf("none of its %d lines makes an example of the form %s", line, form)
-			if from.training && t.reader.generative && line > bad {
+			if from.training && form == Cloze && (t.reader.generative || t.reader.ranked) && line > bad {
 				err = fmt.Errorf("none of its %d lines is true, and the form %s trains on true ones", line, form)
 			}
 			fail(0, err, t.lineHint())

@@ -343,3 +343,75 @@ func FuzzRead(f *testing.F) {
 		}
 	})
 }
+
+// TestWSCNegative: the named phrase stands first, its rivals are distinct and
+// others than it; training has them nine at a time, the last ones filled up.
+func TestWSCNegative(t *testing.T) {
+	negative := mustGet(t, "WSC-negative")
+	line := func(label string, candidates ...string) string {
+		var list []string
+		for _, c := range candidates {
+			list = append(list, `{"text": "`+c+`"}`)
+		}
+		return `{"text": "Ida thanked Eva because she had helped.", "target": {"span1_text": "Eva", "span1_index": 2, "span2_text": "she", "span2_index": 4}, "idx": 7, "label": ` + label + `, "candidates": [` + strings.Join(list, ", ") + `]}`
+	}
+	read := func(text, split string, form Form) (answers [][]string, ids []string, err error) {
+		path := filepath.Join(t.TempDir(), "x.jsonl")
+		if err := os.WriteFile(path, []byte(text+"\n"), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		for e, err := range negative.Read(path, split, form) {
+			if err != nil {
+				return nil, nil, err
+			}
+			answers, ids = append(answers, e.Answers), append(ids, e.ID)
+		}
+		return answers, ids, nil
+	}
+	eleven := strings.Split("abcdefghijk", "")
+	tests := []struct {
+		name, line, split string
+		form              Form
+		answers           [][]string
+		ids               []string
+	}{
+		{"evaluation", line("false", "Ida", "Eva", "Ida", "Tom"), "val", Cloze, [][]string{{"Eva", "Ida", "Tom"}}, []string{"dev-7"}},
+		{"evaluation has all", line("true", eleven...), "val", Cloze, [][]string{append([]string{"Eva"}, eleven...)}, []string{"dev-7"}},
+		{"training", line("true", "Ida"), "train", Cloze, [][]string{{"Eva", "Ida"}}, []string{"train-7"}},
+		{"training, in nines", line("true", eleven...), "train", Cloze, [][]string{
+			{"Eva", "a", "b", "c", "d", "e", "f", "g", "h", "i"}, {"Eva", "j", "k", "a", "b", "c", "d", "e", "f", "g"},
+		}, []string{"train-7-c0", "train-7-c1"}},
+		{"a pair", line("false", "Ida"), "train", Classification, [][]string{nil}, []string{"train-7"}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			answers, ids, err := read(test.line, test.split, test.form)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(test.answers, answers); diff != "" {
+				t.Error(diff)
+			}
+			if diff := cmp.Diff(test.ids, ids); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+	for want, text := range map[string]string{
+		"no candidate differs from":   line("true", "Eva"),
+		`"candidates" is missing`:     strings.Replace(line("true"), `"candidates": []`, `"x": 1`, 1),
+		"is true, and the form cloze": line("false", "Ida"),
+	} {
+		if _, _, err := read(text, "train", Cloze); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %s", text, err, want)
+		}
+	}
+
+	// The prediction is the label: whether the first is the likeliest.
+	for scores, want := range map[[3]float64]int{{-1, -2, -3}: 1, {-2, -1, -3}: 0, {-2, -3, -1}: 0} {
+		p := Predict(Encoded{Scoring: Ranked, Choices: negative.Labels, Label: 1}, scores[:])
+		if p.Predicted != want || len(p.Scores) != 2 || p.Answer != negative.Labels[want] {
+			t.Errorf("%v: %+v", scores, p)
+		}
+	}
+}

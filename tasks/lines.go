@@ -20,6 +20,9 @@ type lineReader struct {
 	// generative is true where the model is to write a text of the example, and
 	// is right or wrong.
 	generative bool
+	// ranked is true where an answer that the example names competes with other
+	// candidates, and is right or wrong.
+	ranked bool
 	// writes is true where what the model wrote is compared with a reference.
 	writes bool
 }
@@ -31,6 +34,8 @@ var readers = map[string]lineReader{
 	"ReCoRD":  {name: "ReCoRD", read: readReCoRD, candidates: true, fields: []string{"passage", "left", "right", "whole left"}},
 	"SQuAD":   {name: "SQuAD", read: readSQuAD, writes: true, fields: []string{"before", "span", "after", "answer"}},
 	"WSC":     {name: "WSC", read: readWSC, generative: true, fields: []string{"text", "pronoun", "noun phrase"}},
+
+	"WSC-negative": {name: "WSC-negative", read: readWSCNegative, ranked: true, fields: []string{"text", "pronoun", "noun phrase"}},
 }
 
 // answerField is the candidate's name in a pair.

@@ -164,7 +164,7 @@ type sequence struct {
 // build_input_from_ids). Cloze: tokens, then for each blank sop and its target
 // but the last token, all at the blank's position. The loss mask is 1 where an
 // output is read, so on sop also where the target is empty; pad then stands as
-// target.
+// target. Masked: tokens, read at the blank.
 func (s sequence) block(form Form, special spans.Special) spans.Block {
 	n := len(s.tokens)
 	length := n
@@ -191,9 +191,12 @@ func (s sequence) block(form Form, special spans.Special) spans.Block {
 		b.LossMask[i] = 1
 		b.Target[i] = special.Pad
 	}
-	if form == Cloze {
+	switch form {
+	case Cloze:
 		copy(b.Target[n:], s.target)
 		s.pieces(b, special)
+	case Masked:
+		b.LossMask[s.pivot] = 1
 	}
 	return b
 }
@@ -225,6 +228,8 @@ func sequenceOf(b spans.Block, form Form, scoring Scoring) sequence {
 		for s.pivot < len(b.BlockPosition) && b.BlockPosition[s.pivot] == 0 {
 			s.pivot++
 		}
+	case form == Masked:
+		s.pivot = slices.Index(b.LossMask, 1)
 	default:
 		s.pivot = int(b.Position[b.Sep])
 		if scoring != SingleToken {

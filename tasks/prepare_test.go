@@ -22,7 +22,11 @@ import (
 
 // forms is every form of a task with its pattern.
 func forms(task *Task) map[Form]int {
-	return map[Form]int{Cloze: task.Patterns() - 1, Classification: -1}
+	forms := map[Form]int{Cloze: task.Patterns() - 1, Classification: -1}
+	if task.Masked() {
+		forms[Masked] = task.Patterns() - 1
+	}
+	return forms
 }
 
 // written are the splits that taskFolder writes.

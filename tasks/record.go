@@ -25,8 +25,10 @@ func readReCoRD(line value, f file) []Example {
 	line.about(passageID)
 	body := line.field("passage")
 	// Offsets count code points; straight keeps them, replacing one by one.
-	text := []rune(straight(body.field("text").text()))
+	original := []rune(body.field("text").text())
+	text := []rune(straight(string(original)))
 	var entities []string
+	written := map[string]string{} // by entity: as the file has it, which a submission needs
 	for _, entity := range body.field("entities").list() {
 		// end is the last character's.
 		start, end := entity.field("start").count(), entity.field("end").count()
@@ -34,7 +36,11 @@ func readReCoRD(line value, f file) []Example {
 			entity.fail("characters %d to %d are not in the passage of %d", start, end, len(text))
 			return nil
 		}
-		entities = append(entities, string(text[start:end+1]))
+		name := string(text[start : end+1])
+		entities = append(entities, name)
+		if _, ok := written[name]; !ok {
+			written[name] = string(original[start : end+1])
+		}
 	}
 	slices.Sort(entities)
 	entities = slices.Compact(entities)
@@ -68,7 +74,10 @@ func readReCoRD(line value, f file) []Example {
 			if len(entities) == 0 {
 				body.fail("the passage has no entities to choose from")
 			}
-			e.Choices, e.Answers = entities, entities
+			e.Answers = entities
+			for _, name := range entities {
+				e.Choices = append(e.Choices, written[name])
+			}
 			e.Label = slices.IndexFunc(entities, func(entity string) bool { return slices.Contains(e.Gold, entity) })
 			examples = append(examples, e)
 			continue

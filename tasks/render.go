@@ -15,16 +15,23 @@ func (e *Encoder) Render(w io.Writer, x Example) error {
 		return err
 	}
 	form := string(e.header.Form)
-	if e.header.Form == Cloze {
+	switch e.header.Form {
+	case Cloze:
 		form = fmt.Sprintf("pattern %d", e.header.Pattern)
+	case Masked:
+		form = fmt.Sprintf("masked, pattern %d", e.header.Pattern)
 	}
 	var out strings.Builder
 	fmt.Fprintf(&out, "%s  %s, %s\n", x.ID, e.task.Name, form)
 	switch {
 	case e.task.ratios != nil:
 		fmt.Fprintf(&out, "  %s\n", e.spelt(encoded.Sequences[0].Input[:encoded.Sequences[0].Sep]))
-	case e.header.Form == Cloze:
-		fmt.Fprintf(&out, "  [CLS]%s%s│[PAD]\n", e.a.marked(x.Fields), e.b.marked(x.Fields))
+	case e.header.Form.Asks():
+		end := "[PAD]"
+		if e.header.Form == Masked {
+			end = "[SEP]"
+		}
+		fmt.Fprintf(&out, "  [CLS]%s%s│%s\n", e.a.marked(x.Fields), e.b.marked(x.Fields), end)
 	default:
 		fields := map[string]string{"answer": "{answer}"}
 		for name, text := range x.Fields {
@@ -52,6 +59,9 @@ func (e *Encoder) Render(w io.Writer, x Example) error {
 	}
 	if encoded.Scoring == Generative {
 		fmt.Fprintf(&out, "  True if the model writes %q\n", x.Answers[0])
+	}
+	if encoded.Scoring == Ranked {
+		fmt.Fprintf(&out, "  True if the model finds %q the likeliest of %q\n", x.Answers[0], x.Answers)
 	}
 	if encoded.Scoring == Written {
 		b := encoded.Sequences[0]

@@ -94,24 +94,38 @@ const generativeMatch = 0.5
 
 // Predict makes a prediction of a model's scores: the highest of one score per
 // choice, the first of equal ones; in generative scoring the only score says
-// whether the answer matched, which is label 1. Scores that are not numbers
+// whether the answer matched, which is label 1; of ranked candidates the scores
+// become two, of the likeliest rival and of the one that is named. Scores that are not numbers
 // are never the highest.
 func Predict(e Encoded, scores []float64) Prediction {
 	p := Prediction{
 		ID: e.ID, Number: e.Number, Question: e.Question, Passage: e.Passage,
 		Label: e.Label, Choices: e.Choices, Scores: scores, Gold: e.Gold, Text: e.Text,
 	}
-	if e.Scoring == Generative {
+	if p.Gold == nil && p.Label >= 0 && p.Label < len(p.Choices) {
+		p.Gold = []string{p.Choices[p.Label]}
+	}
+	switch {
+	case e.Scoring == Ranked && len(scores) > 1:
+		// Of the others the likeliest stands for the label 0.
+		p.Scores = []float64{slices.Max(scores[1:]), scores[0]}
+		if scores[0] >= p.Scores[0] {
+			p.Predicted = 1
+		}
+	case e.Scoring == Generative:
 		if len(scores) > 0 && scores[0] >= generativeMatch {
 			p.Predicted = 1
 		}
-		return p
-	}
-	best := math.Inf(-1)
-	for i, score := range scores {
-		if score > best {
-			best, p.Predicted = score, i
+	default:
+		best := math.Inf(-1)
+		for i, score := range scores {
+			if score > best {
+				best, p.Predicted = score, i
+			}
 		}
+	}
+	if p.Predicted < len(p.Choices) {
+		p.Answer = p.Choices[p.Predicted]
 	}
 	return p
 }

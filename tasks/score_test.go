@@ -79,7 +79,7 @@ func TestPredict(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			e := Encoded{ID: "dev-1", Number: 1, Question: "q", Passage: "p", Label: 2, Scoring: test.scoring, Choices: []string{"a", "b", "c"}, Gold: []string{"c"}, Text: "t"}
 			got := Predict(e, test.scores)
-			want := Prediction{ID: "dev-1", Number: 1, Question: "q", Passage: "p", Label: 2, Predicted: test.want, Choices: e.Choices, Scores: test.scores, Gold: e.Gold, Text: "t"}
+			want := Prediction{ID: "dev-1", Number: 1, Question: "q", Passage: "p", Label: 2, Predicted: test.want, Answer: e.Choices[test.want], Choices: e.Choices, Scores: test.scores, Gold: e.Gold, Text: "t"}
 			if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b float64) bool { return a == b || a != a && b != b })); diff != "" {
 				t.Error(diff)
 			}

@@ -75,9 +75,27 @@ func OpenManifest(dir string) (*Manifest, error) {
 // CheckScorable makes sure that a file that Prepare wrote is there and has a
 // right answer for every example; else it is a corpus.DataError.
 func CheckScorable(path string) error {
+	_, _, err := unlabelled(path)
+	return err
+}
+
+// Labelled tells whether the examples of a file that Prepare wrote have right
+// answers to score against. A file that is missing, or where only some have one,
+// is a corpus.DataError.
+func Labelled(path string) (bool, error) {
+	n, of, err := unlabelled(path)
+	if n > 0 && n == of {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// unlabelled counts the examples of a prepared file without a right answer; if
+// there are any, err tells the first.
+func unlabelled(path string) (n, of int, err error) {
 	manifest, err := OpenManifest(filepath.Dir(path))
 	if err != nil {
-		return err
+		return 0, 0, err
 	}
 	var have []string
 	for _, s := range manifest.Splits {
@@ -86,20 +104,26 @@ func CheckScorable(path string) error {
 			continue
 		}
 		if s.Labels["unlabelled"] == 0 {
-			return nil
+			return 0, s.Examples, nil
 		}
 		split, err := OpenSplit(path)
 		if err != nil {
-			return err
+			return 0, s.Examples, err
 		}
+		first := ""
 		for _, e := range split.Examples {
 			if e.Label < 0 && len(e.Gold) == 0 {
-				return &corpus.DataError{Path: path, Err: fmt.Errorf("%s has no right answer to score against, nor have %d of %d examples", e.ID, s.Labels["unlabelled"], s.Examples), Hint: "a labelled split, as --split val"}
+				if n++; n == 1 {
+					first = e.ID
+				}
 			}
 		}
-		return nil
+		if n > 0 {
+			err = &corpus.DataError{Path: path, Err: fmt.Errorf("%s has no right answer to score against, nor have %d of %d examples", first, n, s.Examples), Hint: "a labelled split, as --split val"}
+		}
+		return n, s.Examples, err
 	}
-	return &corpus.DataError{Path: path, Err: fmt.Errorf("the task was prepared without this split; it has %s", strings.Join(have, ", ")), Hint: "--split with one of them, or prepare the task with its file"}
+	return 0, 0, &corpus.DataError{Path: path, Err: fmt.Errorf("the task was prepared without this split; it has %s", strings.Join(have, ", ")), Hint: "--split with one of them, or prepare the task with its file"}
 }
 
 // Prepared is the task that a folder written by Prepare holds: a built-in one,
@@ -131,14 +155,21 @@ func sha256Hex(content []byte) string {
 // Candidates tells whether every example has choices of its own.
 func (s Scoring) Candidates() bool { return s == MultiToken || s == ChoiceHead }
 
+// PerChoice tells whether each of an example's choices or candidates has a
+// sequence of its own.
+func (s Scoring) PerChoice() bool { return s.Candidates() || s == Ranked }
+
 // Head tells whether a classifier over [CLS] scores the examples.
 func (s Scoring) Head() bool { return s == ClassHead || s == ChoiceHead }
 
 // check makes sure that an example is one that the header's model can read.
 func (h Header) check(e Encoded) error {
 	want := 1
-	if h.Scoring.Candidates() {
+	switch {
+	case h.Scoring.Candidates():
 		want = len(e.Choices)
+	case h.Scoring == Ranked:
+		want = max(2, len(e.Sequences))
 	}
 	if len(e.Sequences) != want || want == 0 {
 		return fmt.Errorf("%d sequences for %d choices", len(e.Sequences), len(e.Choices))

@@ -22,7 +22,6 @@ package tasks
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/glmkit/glmkit/configs"
@@ -87,15 +86,15 @@ func Generation() []string { return namesOf(generation) }
 // Get returns the task of that name in any case. An unknown name is a
 // configs.Error that offers the nearest one.
 func Get(name string) (*Task, error) {
-	if registryErr != nil {
-		return nil, registryErr
+	if builtInErr != nil {
+		return nil, builtInErr
 	}
-	for _, task := range slices.Concat(registry, generation) {
+	for _, task := range builtIns {
 		if strings.EqualFold(task.Name, name) {
 			return task, nil
 		}
 	}
-	all := slices.Concat(Names(), Diagnostics(), Generation())
+	all := namesOf(builtIns)
 	return nil, &configs.Error{
 		Msg:  fmt.Sprintf("there is no task %s; did you mean %s?", quote(name), configs.Nearest(name, all)),
 		Hint: "one of " + strings.Join(all, ", "),
@@ -155,6 +154,10 @@ func (t *Task) ChoosingMetric() string { return t.choosing }
 
 // Patterns is the number of patterns, or of infilling's ratios: ids run from 0 to Patterns()-1.
 func (t *Task) Patterns() int { return max(len(t.patterns), len(t.ratios)) }
+
+// Masked tells whether the task can be put in the form Masked: the labels have
+// words, of which one fills the blank.
+func (t *Task) Masked() bool { return len(t.patterns) > 0 && t.patterns[0].words != nil }
 
 // Writes tells whether the model writes the answers, which are compared with a
 // reference.

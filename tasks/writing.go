@@ -230,9 +230,10 @@ func (t *Task) Written(e Encoded, tokenizer Decoder, answers [][]int32, score fl
 	for _, reference := range e.Gold {
 		gold = append(gold, strings.TrimSpace(tokenizer.Decode(tokenizer.Encode(nil, " "+reference))))
 	}
+	written := strings.TrimSpace(tokenizer.Decode(text))
 	return Prediction{
-		ID: e.ID, Number: e.Number, Question: e.Question, Passage: e.Passage, Label: -1,
-		Choices: []string{strings.TrimSpace(tokenizer.Decode(text))}, Scores: []float64{score}, Gold: gold, Text: e.Text,
+		ID: e.ID, Number: e.Number, Question: e.Question, Passage: e.Passage, Label: -1, Answer: written,
+		Choices: []string{written}, Scores: []float64{score}, Gold: gold, Text: e.Text,
 	}
 }
 

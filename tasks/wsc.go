@@ -2,6 +2,7 @@ package tasks
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -53,4 +54,45 @@ func starPronoun(text, pronoun string, index int) (string, bool) {
 	}
 	words[index] = "*" + pronoun + "*"
 	return strings.Join(words, " "), true
+}
+
+// wscRivals is how many candidates a training example ranks beside the right one.
+const wscRivals = 9
+
+// readWSCNegative reads WSC with other noun phrases of the text, in the list
+// candidates, each {"text": …} (GLM repository, WscProcessor, --wsc-negative;
+// its data were never published). The cloze form ranks them: the named phrase,
+// then those that differ from it. In training, on true examples only, more than
+// nine make several examples, the last one filled up from the first.
+func readWSCNegative(line value, f file) []Example {
+	examples := readWSC(line, f)
+	if f.form != Cloze || len(examples) == 0 {
+		return examples
+	}
+	e := examples[0]
+	phrase := e.Answers[0]
+	var rivals []string
+	list := line.field("candidates")
+	for _, candidate := range list.list() {
+		if text := candidate.field("text").text(); text != phrase && !slices.Contains(rivals, text) {
+			rivals = append(rivals, text)
+		}
+	}
+	if len(rivals) == 0 {
+		list.fail("no candidate differs from %s", quote(phrase))
+		return nil
+	}
+	e.Text += "\ncandidates: " + strings.Join(rivals, "; ")
+	if !f.training || len(rivals) <= wscRivals {
+		e.Answers = append([]string{phrase}, rivals...)
+		return []Example{e}
+	}
+	examples = nil
+	for chunk := range slices.Chunk(rivals, wscRivals) {
+		one := e
+		one.ID += "-c" + strconv.Itoa(len(examples))
+		one.Answers = slices.Concat([]string{phrase}, chunk, rivals[:wscRivals-len(chunk)])
+		examples = append(examples, one)
+	}
+	return examples
 }

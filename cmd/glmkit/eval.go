@@ -18,18 +18,28 @@ type evalOptions struct {
 	prepared, task, split, out, name string
 	checkpoint                       string // best or latest
 	decoding                         []string
+	submission                       string // archive to write; empty: none
+	errors                           int    // mistakes to show of each run
+	shots                            int
+	seeds                            []uint64 // draws of the shots of a pretrained run
 	deviceFlags
 }
 
 func newEval(s streams) *cobra.Command {
 	var o evalOptions
+	var seeds []string
 	cmd := &cobra.Command{
 		Use:   "eval RUN...", // a run that is called as a subcommand is: ./perplexity
-		Short: "Answer a task's examples with finetuned models and score them",
+		Short: "Answer a task's examples with a model and score the answers",
 		Long: `Answer a task's examples with finetuned models and score them by the official
 metrics on the scale 0-100. RUN is a directory that "glmkit train finetune"
 wrote: all runs below it are evaluated, of a grid those of the cell that it chose.
 A run that chose its best epoch (finetune --dev) answers with that one.
+
+A pretrained RUN answers every task that --tasks has, as it is: zero-shot. --shots
+puts examples of the train split, drawn by --seeds, with their answers before each
+question (few-shot). Questions are not cut for them: an example that does not fit
+the model's positions whole is left out, and the line of the run says how often.
 
 --task answers a diagnostic instead of the run's own task: AX-b and AX-g (their
 split is test) by the runs that were finetuned on RTE. Other runs are passed by.
@@ -38,13 +48,21 @@ Where the model writes the answers, the recipe of its task (finetune.tasks of it
 config.yaml, decoding) says how they are searched for; --decoding changes that.
 
 Every run yields one result file in --out and its predictions beside it, an
-example a line with text, scores and gold. A result of the same model, task,
-split and seed is written anew, but never replaced by one of another checkpoint
-or of other data.`,
+example a line with the prediction, the choices and their log-probabilities, gold,
+pattern and text. A result of the same model, task, split and seed is written anew,
+but never replaced by one of another checkpoint or of other data. A split without
+right answers, as the test files of SuperGLUE, is answered and not scored.
+
+--submission writes the archive that SuperGLUE's site takes, of the split test:
+one run a task, RTE's runs answer AX-b and AX-g too where --tasks has them. Models
+of several folders: "glmkit report submission". "glmkit inspect submission" checks
+an archive.`,
 		Example: `  glmkit eval finetuned/glm --tasks tasks/glm --out results
   glmkit eval finetuned/glm/CB/seed-1 --tasks tasks/glm --split val --out results
   glmkit eval finetuned/glm --tasks tasks/glm --task AX-b --split test --out results
-  glmkit eval finetuned/glm --tasks tasks/glm --decoding beams=1,no_repeat=3 --name greedy --out results`,
+  glmkit eval finetuned/glm --tasks tasks/glm --decoding beams=1,no_repeat=3 --name greedy --out results
+  glmkit eval finetuned/glm/*/seed-1 --tasks tasks/glm --submission glm.zip
+  glmkit eval runs/glm --tasks tasks/glm --shots 4 --seeds 1,2,3 --out results`,
 		Args: cobra.MinimumNArgs(1),
 	}
 	o.add(cmd)
@@ -55,10 +73,25 @@ or of other data.`,
 	cmd.Flags().StringSliceVar(&o.decoding, "decoding", nil, "how answers are written, as in `beams=1`; keys: "+strings.Join(configs.DecodingKeys(), ", "))
 	cmd.Flags().StringVar(&o.out, "out", "", "`directory` of the result files")
 	cmd.Flags().StringVar(&o.name, "name", "", "the model's name in tables (default: GLM or BERT)")
+	cmd.Flags().StringVar(&o.submission, "submission", "", "write the answers as a submission to SuperGLUE's site, a zip `file`")
+	cmd.Flags().IntVar(&o.errors, "errors", 0, "show the `N` most confident mistakes of each run")
+	cmd.Flags().IntVar(&o.shots, "shots", 0, "`examples` of the train split, with answers, before each question")
+	cmd.Flags().StringSliceVar(&seeds, "seeds", []string{"1"}, "draws of the examples for a pretrained run, separated by commas; a finetuned run draws by its own seed")
 	cmd.MarkFlagRequired("tasks")
-	cmd.MarkFlagRequired("out")
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+	cmd.RunE = func(cmd *cobra.Command, args []string) (err error) {
 		o.runs = args
+		if o.out == "" && o.submission == "" {
+			return &configs.Error{Msg: "required flag: one of --out and --submission", Hint: "--out results"}
+		}
+		if o.submission != "" && !cmd.Flags().Changed("split") {
+			o.split = "test"
+		}
+		if o.shots < 0 || o.errors < 0 {
+			return &configs.Error{Field: "--shots, --errors", Msg: "count from 0", Hint: "--shots 4"}
+		}
+		if o.seeds, err = parseSeeds(seeds); err != nil {
+			return err
+		}
 		if o.checkpoint != "best" && o.checkpoint != "latest" {
 			return &configs.Error{Field: "--checkpoint", Msg: strconv.Quote(o.checkpoint) + " is none", Hint: "best or latest"}
 		}

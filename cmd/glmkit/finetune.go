@@ -89,18 +89,26 @@ same layers and hidden size may ask for more positions.`,
 		if o.tasks, err = chosenTasks(o.folder(o.grid.Cells()[0]), taskNames); err != nil {
 			return err
 		}
-		for _, text := range seeds {
-			seed, err := strconv.ParseUint(strings.TrimSpace(text), 10, 64)
-			if err != nil {
-				return &configs.Error{Field: "--seeds", Msg: strconv.Quote(text) + " is not a seed", Hint: "whole numbers from 0, as in --seeds 1,2,3"}
-			}
-			if !slices.Contains(o.seeds, seed) {
-				o.seeds = append(o.seeds, seed)
-			}
+		if o.seeds, err = parseSeeds(seeds); err != nil {
+			return err
 		}
 		return finetune(cmd.Context(), s, o)
 	}
 	return cmd
+}
+
+// parseSeeds reads --seeds; a seed that is there twice counts once.
+func parseSeeds(texts []string) (seeds []uint64, err error) {
+	for _, text := range texts {
+		seed, err := strconv.ParseUint(strings.TrimSpace(text), 10, 64)
+		if err != nil {
+			return nil, &configs.Error{Field: "--seeds", Msg: strconv.Quote(text) + " is not a seed", Hint: "whole numbers from 0, as in --seeds 1,2,3"}
+		}
+		if !slices.Contains(seeds, seed) {
+			seeds = append(seeds, seed)
+		}
+	}
+	return seeds, nil
 }
 
 // patternFolder is where prepare task puts a task's pattern when it is asked for

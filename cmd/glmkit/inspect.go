@@ -12,6 +12,7 @@ func newInspect(s streams) *cobra.Command {
 	cmd.AddCommand(newInspectConfig(s))
 	cmd.AddCommand(newInspectCorpus(s))
 	cmd.AddCommand(newInspectSample(s))
+	cmd.AddCommand(newInspectSubmission(s))
 	cmd.AddCommand(newInspectText(s))
 	cmd.AddCommand(newInspectTokens(s))
 	return cmd

@@ -16,6 +16,7 @@ import (
 
 type inspectClozeOptions struct {
 	task, taskFile, tokenizer, split, file string
+	form                                   string
 	pattern, maxLength, limit              int // -1, 0: the configuration's; 0: all
 	json, allPatterns                      bool
 	config                                 func() (*configs.Config, error)
@@ -50,6 +51,7 @@ evaluation form, whatever its name, unless --split train is given.`,
 	f.IntVar(&opts.pattern, "pattern", -1, "cloze pattern (default: finetune.pattern of the configuration)")
 	f.BoolVar(&opts.allPatterns, "all-patterns", false, "show each example in every pattern")
 	f.IntVar(&opts.maxLength, "max-length", 0, "tokens of a sequence at most (default: finetune.seq_length of the configuration)")
+	f.StringVar(&opts.form, "form", string(tasks.Cloze), "cloze (GLM), masked or classification (BERT)")
 	f.StringVar(&opts.split, "split", "val", "read FILE as this split: train for the training form, val or test")
 	f.IntVar(&opts.limit, "limit", 0, "stop after this many examples; 0: show all")
 	f.BoolVar(&opts.json, "json", false, "write one JSON object a line")
@@ -64,7 +66,7 @@ evaluation form, whatever its name, unless --split train is given.`,
 // shownEncoders are those of the pattern asked for, or of all.
 func shownEncoders(task *tasks.Task, opts *inspectClozeOptions, config *configs.Config, vocabulary tasks.Tokenizer) ([]*tasks.Encoder, error) {
 	if !opts.allPatterns {
-		encoder, err := newTaskEncoder(task, tasks.Cloze, opts.pattern, opts.maxLength, config, vocabulary)
+		encoder, err := newTaskEncoder(task, tasks.Form(opts.form), opts.pattern, opts.maxLength, config, vocabulary)
 		return []*tasks.Encoder{encoder}, err
 	}
 	if opts.pattern != -1 {
@@ -72,7 +74,7 @@ func shownEncoders(task *tasks.Task, opts *inspectClozeOptions, config *configs.
 	}
 	var encoders []*tasks.Encoder
 	for pattern := range task.Patterns() {
-		encoder, err := newTaskEncoder(task, tasks.Cloze, pattern, opts.maxLength, config, vocabulary)
+		encoder, err := newTaskEncoder(task, tasks.Form(opts.form), pattern, opts.maxLength, config, vocabulary)
 		if err != nil {
 			return nil, err
 		}
@@ -114,7 +116,7 @@ func runInspectCloze(ctx context.Context, s streams, opts *inspectClozeOptions) 
 	lines := json.NewEncoder(out)
 	lines.SetEscapeHTML(false)
 	shown, rendered := 0, 0
-	for example, err := range task.Read(opts.file, opts.split, tasks.Cloze) {
+	for example, err := range task.Read(opts.file, opts.split, tasks.Form(opts.form)) {
 		if err != nil {
 			return err
 		}

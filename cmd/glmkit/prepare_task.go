@@ -41,6 +41,9 @@ already there in the form asked for, nothing is done. Splits without a file are
 left out. A bad line ends it, with its place; --skip-bad goes on behind. Of
 several patterns each is written to a folder of its own, DIR/pattern-N/TASK.
 
+The form masked asks a BERT the cloze question: of the tasks whose labels have
+words, one of which is predicted at [MASK] by the head of its pretraining.
+
 VOCAB is the vocabulary of the model that will read the files, of BERT's, GPT-2's
 or RoBERTa's kind; the folder of a checkpoint holds that of its model. The words
 that fill a blank have to be single tokens of it.
@@ -69,7 +72,7 @@ answer; all: those that ROOT has. Tasks whose answers the model writes
 	f.StringArrayVar(&opts.taskFiles, "task-file", nil, "YAML `file` that declares a task (repeatable)")
 	f.StringVar(&opts.data, "data", "", "`folder` of the task folders (required)")
 	addTokenizerFlag(cmd, &opts.tokenizer)
-	f.StringVar(&opts.form, "form", string(tasks.Cloze), "cloze (GLM) or classification (BERT)")
+	f.StringVar(&opts.form, "form", string(tasks.Cloze), "cloze (GLM), classification (BERT) or masked (BERT, one word at [MASK])")
 	f.StringVar(&opts.out, "out", "", "`folder` to write to (required)")
 	f.StringVar(&opts.pattern, "pattern", "", "cloze `pattern`, several between commas, or all (default: finetune.pattern of the configuration)")
 	f.IntVar(&opts.maxLength, "max-length", 0, "tokens of a sequence at most (default: finetune.seq_length of the configuration)")
@@ -186,7 +189,7 @@ func runPrepareTask(ctx context.Context, s streams, opts *prepareTaskOptions) er
 // the configuration does.
 func newTaskEncoder(task *tasks.Task, form tasks.Form, pattern, maxLength int, config *configs.Config, vocabulary tasks.Tokenizer) (*tasks.Encoder, error) {
 	recipe := config.Finetune.For(task.Recipe())
-	if pattern == -1 && form == tasks.Cloze {
+	if pattern == -1 && form.Asks() {
 		// A recipe's pattern is one of the patterns of the task it was made for.
 		chosen := recipe.Pattern
 		if task.PatternsOf() != task.Recipe() {
@@ -243,10 +246,13 @@ func taskJobs(w io.Writer, opts *prepareTaskOptions) ([]taskJob, error) {
 				return nil, err
 			}
 			source := filepath.Join(opts.data, name)
-			if isFolder(source) {
-				jobs = append(jobs, taskJob{task: task, source: source})
-			} else {
+			switch {
+			case !isFolder(source):
 				fmt.Fprintf(w, "%s: no folder %s, left out\n", name, source)
+			case opts.form == string(tasks.Masked) && !task.Masked():
+				fmt.Fprintf(w, "%s: its answers have several tokens, left out of the form %s\n", name, tasks.Masked)
+			default:
+				jobs = append(jobs, taskJob{task: task, source: source})
 			}
 		}
 		if len(jobs) == 0 {

@@ -6,19 +6,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
-	"path/filepath"
 	"runtime"
-	"slices"
-	"strconv"
 	"strings"
 	"time"
 
-	"github.com/glmkit/glmkit/configs"
-	"github.com/glmkit/glmkit/reports"
 	"github.com/glmkit/glmkit/runner"
-	"github.com/glmkit/glmkit/tasks"
 )
 
 // join finds the processes that train together with this one, where torchrun's
@@ -170,154 +163,6 @@ func convert(ctx context.Context, s streams, o convertOptions) error {
 	}
 	_, err = fmt.Fprintf(s.out, "%s: %.2f M parameters\n", o.out, float64(done.Parameters)/1e6)
 	return err
-}
-
-func evaluate(ctx context.Context, s streams, o evalOptions) error {
-	runs, err := findRuns(o.runs)
-	if err != nil {
-		return err
-	}
-	cells, err := answers(runs, o.prepared, o.task)
-	if err != nil {
-		return err
-	}
-	for _, c := range cells { // before the first model answers: a mistake shows at once
-		if err := tasks.CheckScorable(splitFile(c.prepared, c.task, o.split)); err != nil {
-			return err
-		}
-	}
-	for n, c := range cells {
-		p := newProgress(s.err, fmt.Sprintf("eval %d/%d %s", n+1, len(cells), c.run), "examples")
-		e, err := runner.Evaluate(ctx, o.checkpointOf(c.run), splitFile(c.prepared, c.task, o.split), runner.Answering{
-			Device: o.device, Threads: o.threads, Decoding: o.decoding,
-			Progress: func(done, total int) { p.report(int64(done), int64(total), "") },
-		})
-		p.done()
-		if errors.Is(err, context.Canceled) {
-			return &stoppedError{fmt.Sprintf("stopped by a signal; the results of %d of %d runs are written", n, len(cells))}
-		}
-		if err != nil {
-			return exitForm(err)
-		}
-		r, err := result(e, c.prepared, o)
-		if err != nil {
-			return err
-		}
-		if err := reports.WriteResult(o.out, r, e.Predictions); err != nil {
-			return err
-		}
-		fmt.Fprintf(s.out, "%s seed %d %s:", r.Model.Name, r.Seed, r.Task)
-		for _, m := range r.Metrics {
-			fmt.Fprintf(s.out, " %s %.1f", m.Name, m.Value)
-		}
-		fmt.Fprintln(s.out)
-	}
-	return nil
-}
-
-// result is the file that an evaluation becomes.
-func result(e *runner.Evaluation, prepared string, o evalOptions) (*reports.Result, error) {
-	task, err := preparedTask(prepared, e.Header.Task)
-	if err != nil {
-		return nil, err
-	}
-	name := o.name
-	if name == "" {
-		name = strings.ToUpper(e.State.Model.Architecture)
-	}
-	return &reports.Result{
-		Task: e.Header.Task, Split: o.split, Metrics: task.Score(e.Predictions), Examples: len(e.Predictions),
-		Model: reports.Model{Name: name, Architecture: e.State.Model.Architecture, Parameters: e.Parameters, Form: e.Header.Form, Pattern: e.Header.Pattern},
-		Seed:  e.State.Seed, CheckpointSHA256: e.Weights, DataSHA256: e.Data, TokenizerHash: e.State.Tokenizer,
-		Steps: int64(e.State.Step + e.State.PretrainedSteps), Tokens: e.State.Tokens + e.State.PretrainedTokens,
-		Decoding: e.Decoding, WallSeconds: e.Seconds, Date: time.Now().UTC().Truncate(time.Second), Glmkit: versionString(),
-		Device: e.Device, Libtorch: e.Libtorch,
-	}, nil
-}
-
-// answer is a run, the task that it is to answer, and the folder of the
-// prepared task: that of the run's pattern, where there are several.
-type answer struct{ run, task, prepared string }
-
-// answers gives every run its own task or, where one is named, that one to the
-// runs whose models answer it.
-func answers(runs []string, prepared, name string) (cells []answer, err error) {
-	trainedOn := ""
-	type model struct {
-		task string
-		seed uint64
-	}
-	seen := map[model]string{}
-	for _, run := range runs {
-		st, err := runner.Finetuned(run)
-		if err != nil {
-			return nil, err
-		}
-		c := answer{run, st.Task, prepared}
-		asked := name
-		if asked == "" {
-			asked = st.Task
-		}
-		if st.Pattern != nil && !fileExists(filepath.Join(prepared, asked)) {
-			if folder := patternFolder(prepared, strconv.Itoa(*st.Pattern)); fileExists(folder) {
-				c.prepared = folder
-			}
-		}
-		if name != "" {
-			task, err := preparedTask(c.prepared, name)
-			if err != nil {
-				return nil, err
-			}
-			if c.task, trainedOn = task.Name, task.TrainedOn(); trainedOn != st.Task {
-				continue
-			}
-		}
-		if other, twice := seen[model{c.task, st.Seed}]; twice {
-			return nil, &configs.Error{Field: run, Msg: fmt.Sprintf("is a second run of %s with seed %d, beside %s", st.Task, st.Seed, other), Hint: "name one of them; a finished grid chooses by itself"}
-		}
-		seen[model{c.task, st.Seed}] = run
-		cells = append(cells, c)
-	}
-	if len(cells) == 0 {
-		return nil, &configs.Error{
-			Field: "--task",
-			Msg:   fmt.Sprintf("%s is put to models finetuned on %s, and none of these %d runs is one", name, trainedOn, len(runs)),
-			Hint:  "glmkit train finetune --task " + trainedOn,
-		}
-	}
-	return cells, nil
-}
-
-// findRuns lists the runs at or below the given directories; of a grid, those
-// of the cell that it chose.
-func findRuns(paths []string) ([]string, error) {
-	var runs []string
-	for _, path := range paths {
-		before := len(runs)
-		chosen := map[string]string{} // the cell of a grid's folder
-		err := filepath.WalkDir(path, func(p string, d fs.DirEntry, err error) error {
-			if err != nil || !d.IsDir() {
-				return err
-			}
-			if runner.IsRun(p) {
-				runs = append(runs, p)
-				return fs.SkipDir
-			}
-			if cell, ok := chosen[filepath.Dir(p)]; ok && d.Name() != cell {
-				return fs.SkipDir
-			}
-			grid, err := reports.ReadGrid(p)
-			if grid != nil {
-				chosen[p] = grid.Chosen
-			}
-			return err
-		})
-		if err != nil || len(runs) == before {
-			return nil, noRuns(path, err)
-		}
-	}
-	slices.Sort(runs)
-	return slices.Compact(runs), nil
 }
 
 // slowGFLOPS is below what any BLAS with vector kernels reaches on one core of
