@@ -32,7 +32,8 @@ type Options struct {
 	// says which differences they would show. 0: none.
 	Plan int
 
-	pairs []pair // to compare, instead of every model with the baseline: of Compare
+	pairs []pair   // to compare, instead of every model with the baseline: of Compare
+	sets  []string // the names of Compare's sets
 }
 
 // pair is two models to compare.
@@ -126,7 +127,7 @@ func made(results []*Result, o Options) Made {
 	for _, line := range lines {
 		io.WriteString(hash, line)
 	}
-	return Made{Baseline: cmp.Or(o.Baseline, "bert"), Published: cmp.Or(o.Published, "none"), Plan: o.Plan, Results: len(results), SHA256: hex.EncodeToString(hash.Sum(nil))}
+	return Made{Baseline: cmp.Or(o.Baseline, "bert"), Published: cmp.Or(o.Published, "none"), Plan: o.Plan, Sets: o.sets, Results: len(results), SHA256: hex.EncodeToString(hash.Sum(nil))}
 }
 
 // builder holds what the parts of a table are computed from.

@@ -11,9 +11,13 @@ import (
 // Values stand above the longer arms of their intervals; notes and method follow
 // the table, so that a caption need not repeat them.
 func (t *Table) LaTeX(w io.Writer) error {
+	settings, err := t.Made.settings()
+	if err != nil {
+		return err
+	}
 	out := &bytes.Buffer{}
 	columns := t.taskColumns()
-	fmt.Fprintf(out, "%% Needs \\usepackage{booktabs}.\n%% Made by: %s\n", t.Made)
+	fmt.Fprintf(out, "%% %s%s\n%% Needs \\usepackage{booktabs}.\n", settingsMark, settings)
 	fmt.Fprint(out, "\\begin{table*}\n\\centering\\small\\setlength{\\tabcolsep}{3pt}\n")
 	fmt.Fprintf(out, "\\begin{tabular}{@{}l%s@{}}\n\\toprule\n", strings.Repeat("r", len(columns)))
 	tasks, metrics := "", ""
@@ -40,8 +44,8 @@ func (t *Table) LaTeX(w io.Writer) error {
 	for _, line := range append(append(append([]string{}, t.Conclusions...), t.notes()...), t.Method...) {
 		fmt.Fprintf(out, "%s\\par\n", texText(line))
 	}
-	fmt.Fprint(out, "\\end{table*}\n")
-	_, err := w.Write(out.Bytes())
+	fmt.Fprintf(out, "\\end{table*}\n%% %s\n", endMark)
+	_, err = w.Write(out.Bytes())
 	return err
 }
 

@@ -12,7 +12,12 @@ import (
 
 // Markdown writes the table in GitHub's Markdown.
 func (t *Table) Markdown(w io.Writer) error {
+	settings, err := t.Made.settings()
+	if err != nil {
+		return err
+	}
 	out := bufio.NewWriter(w)
+	fmt.Fprintf(out, "<!-- %s%s -->\n", settingsMark, settings)
 	fmt.Fprintf(out, "**Measured** on the %s split (%s)\n\n", t.Split, t.legend("**bold**"))
 	if err := t.markdownTable(out, append(append(t.chance(), t.Measured...), t.Differences...)); err != nil {
 		return err
@@ -26,6 +31,7 @@ func (t *Table) Markdown(w io.Writer) error {
 	}
 	bullets(out, "Warnings:", t.notes())
 	bullets(out, "Method:", t.Method)
+	fmt.Fprintf(out, "\n<!-- %s -->\n", endMark)
 	return out.Flush()
 }
 

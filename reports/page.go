@@ -3,7 +3,6 @@ package reports
 import (
 	"bytes"
 	_ "embed"
-	"encoding/json"
 	"fmt"
 	"html/template"
 	"io"
@@ -88,12 +87,12 @@ func (p *Page) HTML(w io.Writer) error {
 
 func (p *Page) view() (*pageView, error) {
 	t := p.Table
-	settings, err := json.Marshal(t.Made)
+	settings, err := t.Made.settings()
 	if err != nil {
-		return nil, fmt.Errorf("writing the page: %w", err)
+		return nil, err
 	}
 	v := &pageView{
-		Table: t, Heading: "Measured on the " + t.Split + " split", Settings: string(settings), Legend: t.legend("bold:"),
+		Table: t, Heading: "Measured on the " + t.Split + " split", Settings: settings, Legend: t.legend("bold:"),
 		Style: template.CSS(pageStyle), Script: template.JS(pageScript),
 		Percent: fmt.Sprintf("%.0f", 100*t.Confidence), Missing: p.missing(),
 	}

@@ -25,6 +25,10 @@ func (t *Table) JSON(w io.Writer) error {
 var lineHeader = []string{"section", "model", "base", "task", "metric", "split", "value", "lo", "hi", "best", "runs", "examples", "units", "against_chance",
 	"test", "p", "p_holm", "significant", "detectable", "source", "tag", "note"}
 
+// sectionMade is the section of the last line, whose note is how the table was
+// made.
+const sectionMade = "made"
+
 // TSV writes one line for each value, with a header and tabs between fields: for
 // scripts. Fields that a value has not are empty. A cell without a value has a
 // line too where its note says what is missing.
@@ -53,6 +57,15 @@ func (t *Table) lines(w io.Writer, comma rune) error {
 				}
 			}
 		}
+	}
+	settings, err := t.Made.settings()
+	if err != nil {
+		return err
+	}
+	last := make([]string, len(lineHeader))
+	last[0], last[len(last)-1] = sectionMade, settings
+	if err := out.Write(last); err != nil {
+		return fmt.Errorf("writing the table: %w", err)
 	}
 	out.Flush()
 	return out.Error()

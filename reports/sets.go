@@ -23,6 +23,7 @@ func Compare(before, after ResultSet, o Options) (*Table, error) {
 	if before.Name == after.Name {
 		return nil, &configs.Error{Field: "compare", Msg: fmt.Sprintf("both sets of results are %s", before.Name), Hint: "two folders of results"}
 	}
+	o.sets = []string{before.Name, after.Name}
 	first, second := before.models(), after.models()
 	same := func(a, b string) bool { return a == b || len(first) == 1 && len(second) == 1 }
 	var results []*Result

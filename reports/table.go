@@ -44,7 +44,9 @@ type Made struct {
 	Baseline  string `json:"baseline"`  // Options.Baseline
 	Published string `json:"published"` // Options.Published
 	Plan      int    `json:"plan,omitempty"`
-	Results   int    `json:"results"` // how many
+	// Sets names the two sets of a table of Compare.
+	Sets    []string `json:"sets,omitempty"`
+	Results int      `json:"results"` // how many
 	// SHA256 is of what the results say, wherever their files are.
 	SHA256 string `json:"sha256"`
 }
