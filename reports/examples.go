@@ -112,10 +112,11 @@ func (t *answeredTask) sameChoices(preds []tasks.Prediction) bool {
 	return slices.EqualFunc(t.choices, preds, func(choices []string, p tasks.Prediction) bool { return slices.Equal(choices, p.Choices) })
 }
 
-// rightChoices are the indices of the choices that count as right: the label, or
-// those equal to a reference once both are normalised.
-func rightChoices(p tasks.Prediction, choices []string) []int {
-	if len(p.Gold) == 0 {
+// rightChoices are the indices of an example's choices that count as right: the
+// label's, or in ReCoRD and where there is none those equal to a reference once
+// both are normalised.
+func (t *answeredTask) rightChoices(p tasks.Prediction, choices []string) []int {
+	if p.Label >= 0 && t.Task != "ReCoRD" {
 		return []int{p.Label}
 	}
 	right := []int{}
@@ -189,7 +190,7 @@ func (t *answeredTask) line(out *bytes.Buffer, k int) error {
 	if t.written {
 		references = p.Gold
 	}
-	line, err := json.Marshal([]any{p.ID, p.Text, choices, rightChoices(p, t.choices[k]), predicted, scores, references})
+	line, err := json.Marshal([]any{p.ID, p.Text, choices, t.rightChoices(p, t.choices[k]), predicted, scores, references})
 	if err != nil {
 		return fmt.Errorf("writing example %s of %s: %w", p.ID, t.Task, err)
 	}

@@ -308,8 +308,8 @@ func TestExamples(t *testing.T) {
 	if len(examples.tasks) != 2 || examples.tasks[0].Of != "GLM" || examples.tasks[1].Of != "BERT" {
 		t.Fatalf("the tasks are %+v", examples.tasks)
 	}
-	if first := examples.tasks[0]; !slices.Equal(rightChoices(first.preds[0][0], first.choices[0]), []int{1}) {
-		t.Errorf("the right choices are %v, want the second", rightChoices(first.preds[0][0], first.choices[0]))
+	if first := examples.tasks[0]; !slices.Equal(first.rightChoices(first.preds[0][0], first.choices[0]), []int{1}) {
+		t.Errorf("the right choices are %v, want the second", first.rightChoices(first.preds[0][0], first.choices[0]))
 	}
 
 	// Written answers are put together: what each run wrote, and the reference.
