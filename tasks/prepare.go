@@ -238,6 +238,9 @@ func (e *Encoder) writeSplit(ctx context.Context, path, dir, split string, repor
 				if e.SkipBad && written.skip(err) {
 					continue
 				}
+				if e.SkipBad && written.Examples == 0 && len(written.Skipped) > 0 && !errors.Is(err, errUnreadable) {
+					return nil // that nothing is left is told below
+				}
 				return err
 			}
 			if err := w.add(encoded); err != nil {
@@ -252,7 +255,7 @@ func (e *Encoder) writeSplit(ctx context.Context, path, dir, split string, repor
 		return written, err
 	}
 	if written.Examples == 0 {
-		return written, &corpus.DataError{Path: path, Err: fmt.Errorf("all is bad: %d lines or examples left out, none kept", len(written.Skipped)), Hint: "without --skip-bad the first one is told"}
+		return written, &corpus.DataError{Path: path, Err: fmt.Errorf("all is bad: %d lines or examples left out, none kept; the first at line %d: %s", len(written.Skipped), written.Skipped[0].Line, written.Skipped[0].Reason), Hint: e.task.lineHint()}
 	}
 	content, err := tallyFile(ctx, filepath.Join(dir, written.File))
 	if err != nil {
