@@ -232,3 +232,43 @@ func TestSubmissionOfWhat(t *testing.T) {
 		}
 	}
 }
+
+// TestSubmissionOfOfficialFiles: the test files that are there make files that
+// the check accepts, so its sizes and numbers are theirs.
+func TestSubmissionOfOfficialFiles(t *testing.T) {
+	data := os.Getenv("GLMKIT_DATA")
+	if data == "" {
+		data = filepath.Join("..", "..", "shared", "data")
+	}
+	predictions, there := map[string][]Prediction{}, 0
+	for _, name := range SubmissionTasks() {
+		path := filepath.Join(data, "SuperGLUE", name, "test.jsonl")
+		if _, err := os.Stat(path); err != nil {
+			continue
+		}
+		there++
+		task := mustGet(t, name)
+		for e, err := range task.Read(path, "test", Cloze) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			choices := e.Choices
+			if choices == nil {
+				choices = task.Labels
+			}
+			predictions[name] = append(predictions[name], Prediction{ID: e.ID, Number: e.Number, Label: e.Label, Choices: choices, Answer: choices[0]})
+		}
+	}
+	if there == 0 {
+		t.Skip("set GLMKIT_DATA to run this test")
+	}
+	files, err := CheckSubmission(archived(t, predictions))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		if f.Name != "" && f.Fault != nil {
+			t.Error(f.Fault)
+		}
+	}
+}
