@@ -22,7 +22,7 @@ NOCGO := env GOWORK=off CGO_ENABLED=0
 
 export LIBTORCH
 .DEFAULT_GOAL := help
-.PHONY: help setup libtorch build nocgo cloud test race lint demo bench check-slurm check-debian12 check-debian13 clean
+.PHONY: help setup libtorch build nocgo cloud test race lint demo soak bench check-slurm check-debian12 check-debian13 clean
 
 help: ## list the targets
 	@echo 'glmkit $(VERSION). On a fresh machine: make demo, or make test.'
@@ -64,6 +64,9 @@ lint: ## check the module's own rules: imports, names, comments, format
 
 demo: build ## pretrain, finetune and compare a small GLM and BERT on a made-up world
 	scripts/demo.sh
+
+soak: build ## train 20,000 steps and watch the memory; kill training at every write of a run
+	GLMKIT_SOAK=1 $(GO) test -count 1 -timeout $(TIMEOUT) -v -run 'TestMemoryDoesNotGrow|TestTrainFromEveryState' ./runner ./cmd/glmkit
 
 bench: build ## measure glmkit beside its peers
 	bench/run.sh

@@ -36,6 +36,8 @@ const (
 	manifestFile  = "manifest.json"
 
 	checkpointsDir = "checkpoints"
+	unfinished     = ".unfinished-" // begins the name of a checkpoint being written
+	replaced       = ".replaced-"   // and of one that another of its step takes the place of
 	latestFile     = "latest"
 	bestFile       = "best"
 
@@ -107,7 +109,7 @@ func saveCheckpoint(run string, m *model, o *optimizer, st State, config []byte,
 		return err
 	}
 	name := checkpointName(st.Step)
-	temporary, err := os.MkdirTemp(dir, ".unfinished-")
+	temporary, err := os.MkdirTemp(dir, unfinished)
 	if err != nil {
 		return err
 	}
@@ -115,29 +117,93 @@ func saveCheckpoint(run string, m *model, o *optimizer, st State, config []byte,
 	if err := writeCheckpoint(temporary, m, o, st, config, vocabulary); err != nil {
 		return fmt.Errorf("writing checkpoint %s: %w", name, err)
 	}
-	final := filepath.Join(dir, name)
-	// The same step again happens when a run was killed between this rename
-	// and the next line; its bytes are the same.
-	if err := os.RemoveAll(final); err != nil {
+	if err := putCheckpoint(temporary, filepath.Join(dir, name)); err != nil {
 		return err
+	}
+	if err := writeWhole(filepath.Join(run, latestFile), []byte(name+"\n")); err != nil {
+		return err
+	}
+	return settle(run, st, keep)
+}
+
+// putCheckpoint moves a checkpoint to its place. One of the same step that is
+// there, because a signal came before the step's epoch was measured or a kill
+// before latest named it, steps aside: at every moment one of the two is whole
+// and found by standing.
+func putCheckpoint(temporary, final string) error {
+	if _, err := os.Lstat(final); err == nil {
+		if err := os.RemoveAll(aside(final)); err != nil {
+			return err
+		}
+		if err := os.Rename(final, aside(final)); err != nil {
+			return err
+		}
 	}
 	if err := os.Rename(temporary, final); err != nil {
 		return err
 	}
-	if err := syncDir(dir); err != nil {
-		return err
+	return syncDir(filepath.Dir(final))
+}
+
+// aside is where a checkpoint waits while another takes its place.
+func aside(dir string) string {
+	return filepath.Join(filepath.Dir(dir), replaced+filepath.Base(dir))
+}
+
+// standing is where a checkpoint is: in its place or, where a kill came between
+// the two renames of putCheckpoint, aside.
+func standing(dir string) string {
+	if _, err := os.Lstat(dir); errors.Is(err, fs.ErrNotExist) {
+		if _, err := os.Lstat(aside(dir)); err == nil {
+			return aside(dir)
+		}
 	}
-	if err := renameio.WriteFile(filepath.Join(run, latestFile), []byte(name+"\n"), 0o666); err != nil {
-		return err
-	}
+	return dir
+}
+
+// settle brings a run's directory into agreement with the state of its latest
+// checkpoint: best names that of the state, and of the others the newest keep
+// stay.
+func settle(run string, st State, keep int) error {
 	best := ""
 	if st.Best != nil {
 		best = checkpointName(st.Best.Step)
-		if err := renameio.WriteFile(filepath.Join(run, bestFile), []byte(best+"\n"), 0o666); err != nil {
+		if err := writeWhole(filepath.Join(run, bestFile), []byte(best+"\n")); err != nil {
 			return err
 		}
 	}
-	return prune(dir, name, best, keep)
+	return prune(filepath.Join(run, checkpointsDir), checkpointName(st.Step), best, keep)
+}
+
+// recoverRun undoes what a kill left behind in a run's directory: the remains of
+// files about to be renamed, and a checkpoint that stands aside.
+func recoverRun(run string) error {
+	for _, name := range runFiles {
+		// renameio writes .NAME with digits behind it.
+		remains, err := filepath.Glob(filepath.Join(run, "."+name+"[0-9]*"))
+		if err != nil {
+			return err
+		}
+		for _, path := range remains {
+			if err := os.Remove(path); err != nil {
+				return err
+			}
+		}
+	}
+	waiting, err := filepath.Glob(filepath.Join(run, checkpointsDir, replaced+"*"))
+	if err != nil {
+		return err
+	}
+	for _, path := range waiting {
+		place := filepath.Join(filepath.Dir(path), strings.TrimPrefix(filepath.Base(path), replaced))
+		if standing(place) != path {
+			continue // prune deletes it
+		}
+		if err := os.Rename(path, place); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func writeCheckpoint(dir string, m *model, o *optimizer, st State, config []byte, vocabulary map[string][]byte) error {
@@ -184,8 +250,8 @@ func writeCheckpoint(dir string, m *model, o *optimizer, st State, config []byte
 	return syncDir(dir)
 }
 
-// prune deletes old checkpoints, but not the best, and what killed runs left
-// half written.
+// prune deletes old checkpoints, but not the best, and what kills left half
+// written or half deleted.
 func prune(dir, latest, best string, keep int) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -193,7 +259,7 @@ func prune(dir, latest, best string, keep int) error {
 	}
 	var names []string
 	for _, e := range entries {
-		if strings.HasPrefix(e.Name(), ".unfinished-") {
+		if strings.HasPrefix(e.Name(), unfinished) || strings.HasPrefix(e.Name(), replaced) {
 			if err := os.RemoveAll(filepath.Join(dir, e.Name())); err != nil {
 				return err
 			}
@@ -223,7 +289,7 @@ func latestCheckpoint(run string) (dir string, ok bool, err error) {
 	if err != nil {
 		return "", false, err
 	}
-	return filepath.Join(run, checkpointsDir, strings.TrimSpace(string(text))), true, nil
+	return standing(filepath.Join(run, checkpointsDir, strings.TrimSpace(string(text)))), true, nil
 }
 
 // findCheckpoint accepts a checkpoint's directory, a run's, whose newest
@@ -231,7 +297,7 @@ func latestCheckpoint(run string) (dir string, ok bool, err error) {
 func findCheckpoint(path string) (string, error) {
 	if name := filepath.Base(path); name == bestFile || name == latestFile {
 		if text, err := os.ReadFile(path); err == nil {
-			return filepath.Join(filepath.Dir(path), checkpointsDir, strings.TrimSpace(string(text))), nil
+			return standing(filepath.Join(filepath.Dir(path), checkpointsDir, strings.TrimSpace(string(text)))), nil
 		}
 	}
 	if _, err := os.Stat(filepath.Join(path, manifestFile)); err == nil {
@@ -285,7 +351,7 @@ func readVocabulary(dir string) (map[string][]byte, error) {
 // and the sha256 of its weights.
 func readState(dir string) (st State, weights string, err error) {
 	bad := func(name string, err error) error {
-		return &corpus.DataError{Path: filepath.Join(dir, name), Err: err, Hint: "the checkpoint is damaged; use an earlier one of the same run"}
+		return &corpus.DataError{Path: filepath.Join(dir, name), Err: err, Hint: insteadOf(dir)}
 	}
 	man, err := readManifest(dir)
 	if err != nil {
@@ -314,6 +380,20 @@ func readState(dir string) (st State, weights string, err error) {
 		return st, "", &corpus.DataError{Path: dir, Err: fmt.Errorf("checkpoint format %d, this glmkit reads %d", st.Format, checkpointFormat), Hint: "the glmkit that wrote it"}
 	}
 	return st, man.Files[modelFile], nil
+}
+
+// insteadOf says what to take where a checkpoint is damaged.
+func insteadOf(dir string) string {
+	checkpoints, latest := filepath.Dir(dir), filepath.Join(filepath.Dir(filepath.Dir(dir)), latestFile)
+	names, err := filepath.Glob(filepath.Join(checkpoints, "step-*"))
+	if err == nil && filepath.Base(checkpoints) == checkpointsDir {
+		for _, other := range slices.Backward(names) {
+			if _, err := os.Stat(filepath.Join(other, manifestFile)); err == nil && filepath.Base(other) < filepath.Base(dir) {
+				return fmt.Sprintf("the checkpoint is damaged; to go on from an earlier one: echo %s > %s", filepath.Base(other), latest)
+			}
+		}
+	}
+	return "the checkpoint is damaged, and there is no earlier one beside it; copy it again, or train again with another --out"
 }
 
 // loadModel makes the model of a checkpoint on a device.
@@ -365,6 +445,14 @@ func writeSynced(path string, data []byte) error {
 		err = e
 	}
 	return err
+}
+
+// writeWhole writes a file that appears whole or not at all, and lasts.
+func writeWhole(path string, data []byte) error {
+	if err := renameio.WriteFile(path, data, 0o666, renameio.WithTempDir(filepath.Dir(path))); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(path))
 }
 
 func syncDir(dir string) error {

@@ -12,8 +12,6 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/google/renameio/v2"
-
 	"github.com/glmkit/glmkit/configs"
 	"github.com/glmkit/glmkit/corpus"
 	"github.com/glmkit/glmkit/tasks"
@@ -111,13 +109,18 @@ func (c *chooser) join(ctx context.Context, r *session, perEpoch int) error {
 			c.add(e)
 		}
 	}
-	last := r.state.Step >= r.state.TotalSteps
+	saved, last := r.state.Best, r.state.Step >= r.state.TotalSteps
 	if n := len(c.record.Epochs); r.state.Step > 0 && c.due(r.state.Step, last) && (n == 0 || c.record.Epochs[n-1].Step < r.state.Step) {
 		if err := c.measure(ctx, r, &StepInfo{Step: r.state.Step}); errors.Is(err, context.Canceled) {
 			return &Interrupted{Step: r.state.Step}
 		} else if err != nil {
 			return err
 		}
+	}
+	// The checkpoint does not know of an epoch that was measured now, or before a
+	// kill that came between the record and the checkpoint.
+	if best := c.best(); best != nil && (saved == nil || *saved != *best) {
+		r.state.Best = best
 		if err := r.save(); err != nil {
 			return err
 		}
@@ -141,6 +144,14 @@ func (c *chooser) add(e Epoch) {
 		c.record.Best = e
 	}
 	c.record.Epochs = append(c.record.Epochs, e)
+}
+
+// best is what the run's state says of the best epoch; nil: there is none yet.
+func (c *chooser) best() *Best {
+	if len(c.record.Epochs) == 0 {
+		return nil
+	}
+	return &Best{Step: c.record.Best.Step, Value: c.record.Best.Value}
 }
 
 // measure scores the dev split and writes the record down. Of several ranks, 0
@@ -170,15 +181,14 @@ func (c *chooser) measure(ctx context.Context, r *session, i *StepInfo) error {
 	}
 	c.add(e)
 	i.Dev = e.Metrics
-	best := c.record.Best
-	r.state.Best = &Best{Step: best.Step, Value: best.Value}
+	r.state.Best = c.best()
 	if !r.ranks.Leads() {
 		return nil
 	}
 	if text, err = json.MarshalIndent(c.record, "", "  "); err != nil {
 		return err
 	}
-	return renameio.WriteFile(c.path, append(text, '\n'), 0o666)
+	return writeWhole(c.path, append(text, '\n'))
 }
 
 // scored is what the model has on the dev split.

@@ -12,8 +12,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/renameio/v2"
-
 	"github.com/glmkit/glmkit/runner/internal/torch"
 )
 
@@ -66,7 +64,7 @@ func (r *session) recordEnvironment(o Options) error {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	return renameio.WriteFile(path, append(append(before, line...), '\n'), 0o666)
+	return writeWhole(path, append(append(before, line...), '\n'))
 }
 
 // processorName is what Linux calls the processor; empty elsewhere.

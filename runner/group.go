@@ -264,10 +264,10 @@ func (r *Ranks) train(dir string, f func() (State, error)) (State, error) {
 	done := make(chan result, 1)
 	go func() {
 		var out result
-		out.err = torch.Do(func() (err error) {
+		out.err = goingOn(dir, torch.Do(func() (err error) {
 			out.state, err = f()
 			return err
-		})
+		}))
 		done <- out
 	}()
 	if r == nil {

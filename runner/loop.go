@@ -38,6 +38,9 @@ const maxSkipped = 5
 type Interrupted struct{ Step int }
 
 func (e *Interrupted) Error() string {
+	if e.Step == 0 {
+		return "interrupted before the first step"
+	}
 	return fmt.Sprintf("interrupted; saved at step %d", e.Step)
 }
 
@@ -58,6 +61,7 @@ type session struct {
 	source       source
 	hooks        []hook
 	skippedInRow int
+	saved        int // step of the newest checkpoint; 0: there is none
 	ended        bool
 	pace         pace
 	hours        func() float64 // of training, all sittings together; nil: not measured
@@ -88,7 +92,11 @@ func (r *session) train(ctx context.Context) error {
 		micros, err := next()
 		waited := time.Since(began)
 		if err != nil {
-			return fmt.Errorf("step %d: %w", step, err)
+			err = fmt.Errorf("step %d: %w", step, err)
+			if r.ranks == nil { // the others may have their data, and go on
+				err = errors.Join(err, r.saveNew())
+			}
+			return err
 		}
 		if stop, err := r.ranks.any(ctx.Err() != nil); err != nil {
 			return err
@@ -194,6 +202,7 @@ func (r *session) count(taken bool, lr float64) error {
 
 // save writes a checkpoint: rank 0 does, and the others hand it their moments.
 func (r *session) save() error {
+	r.saved = r.state.Step
 	if !r.ranks.Leads() {
 		return r.optimizer.serveMoments()
 	}
@@ -201,11 +210,17 @@ func (r *session) save() error {
 	return errors.Join(err, r.optimizer.endMoments(err == nil))
 }
 
+// saveNew writes a checkpoint where the step has none yet.
+func (r *session) saveNew() error {
+	if r.saved == r.state.Step {
+		return nil
+	}
+	return r.save()
+}
+
 func (r *session) interrupt() error {
-	if r.state.Step > 0 {
-		if err := r.save(); err != nil {
-			return fmt.Errorf("saving after the interrupt: %w", err)
-		}
+	if err := r.saveNew(); err != nil {
+		return fmt.Errorf("saving after the interrupt: %w", err)
 	}
 	return &Interrupted{Step: r.state.Step}
 }

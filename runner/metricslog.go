@@ -11,8 +11,6 @@ import (
 	"os"
 	"path/filepath"
 	"time"
-
-	"github.com/google/renameio/v2"
 )
 
 const metricsFile = "metrics.jsonl"
@@ -70,7 +68,7 @@ func openMetrics(dir string, step int, p *pace) (*metricsLog, error) {
 	if err := lines.Err(); err != nil {
 		return nil, err
 	}
-	if err := renameio.WriteFile(path, keep.Bytes(), 0o666); err != nil {
+	if err := writeWhole(path, keep.Bytes()); err != nil {
 		return nil, err
 	}
 	l.file, err = os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0o666)

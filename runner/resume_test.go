@@ -119,8 +119,17 @@ func finalFiles(t *testing.T, run string) map[string]string {
 		}
 		out[name] = string(data)
 	}
-	if data, err := os.ReadFile(filepath.Join(run, choiceFile)); err == nil {
-		out[choiceFile] = string(data)
+	for _, name := range []string{choiceFile, bestFile} {
+		if data, err := os.ReadFile(filepath.Join(run, name)); err == nil {
+			out[name] = string(data)
+		}
+	}
+	if best, err := findCheckpoint(filepath.Join(run, bestFile)); err == nil {
+		data, err := os.ReadFile(filepath.Join(best, manifestFile)) // of which all files' hashes are
+		if err != nil {
+			t.Fatal(err)
+		}
+		out["best checkpoint"] = string(data)
 	}
 	return out
 }
@@ -146,8 +155,21 @@ func TestResumeIsExact(t *testing.T) {
 			return Finetune(ctx, config(t, architecture), base+architecture, filepath.Join(prepared, "CB", "train.arrow"), 3, o)
 		}
 	}
+	// Two limits, a growing batch, three objectives, the best checkpoint and charts.
+	everything := func(ctx context.Context, o Options) (State, error) {
+		c := config(t, "glm")
+		c.Train.Steps, c.Train.MaxTokens, c.Train.MaxHours, c.Train.ValidEvery, c.Train.SaveEvery = 12, 700, 10, 1, 2
+		c.Train.Optimizer.LR = 3e-2 // the validation loss goes up and down
+		o.TensorBoard = true
+		st, err := Pretrain(ctx, c, f.corpus, f.corpus, o)
+		if err == nil && (st.Step >= c.Train.Steps || st.Step <= c.Train.Ramp.Steps) {
+			t.Errorf("the run ended after step %d, not by its limit of tokens", st.Step)
+		}
+		return st, err
+	}
 	for name, train := range map[string]func(context.Context, Options) (State, error){
-		"pretrain glm": pretrain("glm"), "pretrain bert": pretrain("bert"),
+		"pretrain glm with everything on": everything,
+		"pretrain glm":                    pretrain("glm"), "pretrain bert": pretrain("bert"),
 		"finetune glm": finetune("glm", f.cloze), "finetune bert": finetune("bert", f.classification),
 		"finetune glm over [CLS]": finetune("glm", f.classification),
 	} {
@@ -170,9 +192,12 @@ func TestResumeIsExact(t *testing.T) {
 			if kept.Hash() != st.Tokenizer {
 				t.Errorf("the checkpoint keeps the vocabulary %s, the model reads %s", kept.Hash(), st.Tokenizer)
 			}
-			for k := 1; k < st.TotalSteps; k++ {
+			for k := 0; k < st.Step; k++ { // 0: before the first step
 				run := filepath.Join(dir, fmt.Sprint(k))
 				ctx, cancel := context.WithCancel(context.Background())
+				if k == 0 {
+					cancel()
+				}
 				_, err := train(ctx, Options{Out: run, Device: "cpu", Threads: 1, Observe: func(i StepInfo) {
 					if i.Step == k {
 						cancel()
@@ -183,11 +208,15 @@ func TestResumeIsExact(t *testing.T) {
 				if !errors.As(err, &interrupted) || interrupted.Step != k {
 					t.Fatalf("stopping after step %d: %v", k, err)
 				}
+				if _, saved, err := latestCheckpoint(run); saved != (k > 0) || err != nil {
+					t.Errorf("stopped after step %d: a checkpoint %v, %v", k, saved, err)
+				}
 				if _, err := train(context.Background(), Options{Out: run, Device: "cpu", Threads: 1}); err != nil {
 					t.Fatal(err)
 				}
-				for file, content := range finalFiles(t, run) {
-					if content != want[file] {
+				got := finalFiles(t, run)
+				for file, content := range want {
+					if content != got[file] {
 						t.Errorf("stopped after step %d: %s differs from the undisturbed run's", k, file)
 					}
 				}
@@ -295,5 +324,36 @@ func TestDamagedCheckpoint(t *testing.T) {
 	}
 	if _, _, err := readState(dir); err != nil {
 		t.Errorf("whole again: %v", err)
+	}
+
+	// The advice of the error leads on, to the same end.
+	want := finalFiles(t, run)
+	if err := os.Truncate(filepath.Join(dir, modelFile), 100); err != nil {
+		t.Fatal(err)
+	}
+	again := func() error {
+		_, err := Pretrain(context.Background(), config(t, "glm"), f.corpus, "", Options{Out: run, Device: "cpu", Threads: 1})
+		return err
+	}
+	err = again()
+	var data *corpus.DataError
+	if !errors.As(err, &data) {
+		t.Fatalf("a run whose newest checkpoint is damaged: %v", err)
+	}
+	_, command, _ := strings.Cut(data.Hint, "echo ")
+	name, file, _ := strings.Cut(command, " > ")
+	if name != checkpointName(4) || file != filepath.Join(run, latestFile) {
+		t.Fatalf("advice %q", data.Hint)
+	}
+	if err := os.WriteFile(file, []byte(name+"\n"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if err := again(); err != nil {
+		t.Fatal(err)
+	}
+	for file, content := range finalFiles(t, run) {
+		if content != want[file] {
+			t.Errorf("trained again after the damage: %s differs", file)
+		}
 	}
 }

@@ -10,14 +10,16 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
-
-	"github.com/google/renameio/v2"
+	"syscall"
 
 	"github.com/glmkit/glmkit/configs"
+	"github.com/glmkit/glmkit/corpus"
 )
 
 // Options say where and on what a run works.
@@ -132,22 +134,32 @@ func (r *session) open(c *configs.Config, o Options, start func(*model) error) e
 		if err := r.load(checkpoint); err != nil {
 			return err
 		}
+		r.saved = r.state.Step
 	}
 	if err := r.optimizer.spread(); err != nil || !r.ranks.Leads() {
 		return err
+	}
+	if resume {
+		// A kill may have come after latest and before the rest of saving.
+		if err := settle(r.dir, r.state, c.Train.KeepLast); err != nil {
+			return err
+		}
 	}
 	if !r.finished() {
 		if err := r.recordEnvironment(o); err != nil {
 			return err
 		}
 	}
-	return renameio.WriteFile(filepath.Join(r.dir, configFile), r.configYAML, 0o666)
+	return writeWhole(filepath.Join(r.dir, configFile), r.configYAML)
 }
 
 // newest is the checkpoint to go on from, if there is one. Rank 0 looks.
 func (r *session) newest() (checkpoint string, resume bool, err error) {
 	if r.ranks.Leads() {
 		if err := claim(r.dir); err != nil {
+			return "", false, err
+		}
+		if err := recoverRun(r.dir); err != nil {
 			return "", false, err
 		}
 		if checkpoint, _, err = latestCheckpoint(r.dir); err != nil {
@@ -222,10 +234,17 @@ func (r *session) run(ctx context.Context, src source, held func() (validation, 
 	return r.train(ctx)
 }
 
-// claim makes a run's directory, or accepts one that holds nothing but a run.
+// runFiles are what a run's directory holds.
+var runFiles = []string{configFile, metricsFile, checkpointsDir, latestFile, bestFile, choiceFile, tensorboardDir, environmentFile}
+
+// claim makes a run's directory, or accepts one that holds nothing but a run. It
+// must be writable: better said before training than at its first checkpoint.
 func claim(dir string) error {
-	if err := os.MkdirAll(dir, 0o777); err != nil {
+	unwritable := func(err error) error {
 		return &configs.Error{Field: "--out", Msg: err.Error(), Hint: "a directory that can be written"}
+	}
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		return unwritable(err)
 	}
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -233,11 +252,18 @@ func claim(dir string) error {
 	}
 	for _, e := range entries {
 		switch name := e.Name(); {
-		case name == configFile, name == metricsFile, name == checkpointsDir, name == latestFile, name == bestFile, name == choiceFile, name == tensorboardDir, name == environmentFile:
+		case slices.Contains(runFiles, name):
 		case strings.HasPrefix(name, "."): // a file that a killed run was about to rename
 		default:
 			return &configs.Error{Field: dir, Msg: "holds something else than a run: " + name, Hint: "another --out"}
 		}
+	}
+	trial, err := os.CreateTemp(dir, "."+latestFile+"*")
+	if err != nil {
+		return unwritable(err)
+	}
+	if err := errors.Join(trial.Close(), os.Remove(trial.Name())); err != nil {
+		return unwritable(err)
 	}
 	return nil
 }
@@ -319,6 +345,35 @@ func differingField[T any](section string, saved, asked T) string {
 		}
 	}
 	return ""
+}
+
+// goingOn adds to an error of writing into a run's directory what is left to go on
+// from.
+func goingOn(dir string, err error) error {
+	var path *fs.PathError
+	var link *os.LinkError
+	var config *configs.Error
+	var data *corpus.DataError
+	var where string
+	switch {
+	case errors.As(err, &config), errors.As(err, &data):
+		return err
+	case errors.As(err, &path):
+		where = path.Path
+	case errors.As(err, &link):
+		where = link.New
+	}
+	if in, e := filepath.Rel(dir, where); where == "" || e != nil || !filepath.IsLocal(in) {
+		return err
+	}
+	remedy := ""
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+		remedy = "free some space, then "
+	}
+	if checkpoint, ok, e := latestCheckpoint(dir); e == nil && ok {
+		return fmt.Errorf("%w; %sthe same command again goes on from %s", err, remedy, filepath.Base(checkpoint))
+	}
+	return fmt.Errorf("%w; nothing was saved yet: %sthe same command again begins anew", err, remedy)
 }
 
 func (r *session) close() {
