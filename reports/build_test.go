@@ -318,6 +318,60 @@ func TestMissingRuns(t *testing.T) {
 	}
 }
 
+func TestMissingSeeds(t *testing.T) {
+	results := slices.DeleteFunc(usual(t), func(r *Result) bool { return r.Task == "RTE" && r.Model.Name == "GLM" && r.Seed == 2 })
+	table, err := Build(results, quick)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"GLM on RTE lacks 2.", "2 runs only: GLM on RTE."} {
+		if !hasNote(table, want) {
+			t.Errorf("notes %q lack %q", table.Notes, want)
+		}
+	}
+	if c := cell(t, table, table.Measured, "GLM", "RTE"); c.Seeds != 2 || len(c.Runs) != 2 || c.Runs[1].Seed != 3 {
+		t.Errorf("the cell is %+v", c)
+	}
+}
+
+// A metric that no predictions check may come on two scales.
+func TestMixedScales(t *testing.T) {
+	e := twoModels()
+	e.models, e.tasks, e.seeds = []Model{glmTiny}, []string{"Reviews"}, nil
+	dir := t.TempDir()
+	for seed, value := range map[uint64]float64{1: 0.71, 2: 69} {
+		preds := e.answered("GLM", "Reviews", seed)
+		r := e.result(t, glmTiny, "Reviews", seed, preds)
+		r.Metrics = []tasks.Metric{{Name: "kappa", Value: value}}
+		if err := WriteResult(dir, r, preds); err != nil {
+			t.Fatal(err)
+		}
+	}
+	results, err := ReadResults([]string{dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	table, err := Build(results, quick)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := "shares of 1 (GLM seed 1 0.71) and percent (GLM seed 2 69)"; !hasNote(table, want) {
+		t.Errorf("notes %q lack %q", table.Notes, want)
+	}
+}
+
+// Cuts of any task's development set are named beside published rows.
+func TestOtherData(t *testing.T) {
+	table, err := Build(usual(t), Options{Resamples: 20, Published: "base"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := "Examples here (there): ReCoRD 118 (10000), RTE 200 (277), BoolQ 300 (3270), WiC 200 (638), MultiRC 217 (4848)."
+	if !hasNote(table, want) {
+		t.Errorf("notes %q lack %q", table.Notes, want)
+	}
+}
+
 func TestDifferentExamplesAreNotPaired(t *testing.T) {
 	e := twoModels()
 	e.tasks = []string{"CB", "RTE"}

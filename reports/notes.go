@@ -120,6 +120,7 @@ func (b *builder) warn() {
 	b.warnMissing()
 	b.warnUnpaired()
 	b.warnUnresampled()
+	b.warnScales()
 	b.warnSeeds()
 	b.warnOtherSeeds()
 	b.warnUnits()
@@ -172,6 +173,40 @@ func (b *builder) warnUnresampled() {
 				continue
 			}
 			note := b.note("No interval and no test for %s %s: its predictions do not give the value written, or glmkit does not know the metric.", task, c.metric)
+			for _, model := range b.models {
+				b.mark(b.table.Measured, model, task, note)
+			}
+		}
+	}
+}
+
+// warnScales names metrics that no predictions check and whose values look as if
+// some were shares of 1 and others percent.
+func (b *builder) warnScales() {
+	for _, task := range b.tasks {
+		for i, c := range b.columns[task] {
+			if c.sums != nil {
+				continue
+			}
+			var shares, percents []string
+			for _, model := range b.models {
+				if runs := b.cells[model][task]; runs != nil {
+					for _, r := range runs.results {
+						where := fmt.Sprintf("%s seed %d %g", model, r.Seed, r.Metrics[i].Value)
+						switch v := r.Metrics[i].Value; {
+						case v > 1:
+							percents = append(percents, where)
+						case v > 0:
+							shares = append(shares, where)
+						}
+					}
+				}
+			}
+			if len(shares) == 0 || len(percents) == 0 {
+				continue
+			}
+			note := b.note("The values of %s %s look like two scales: shares of 1 (%s) and percent (%s). Nothing was converted.",
+				task, c.metric, strings.Join(shares, ", "), strings.Join(percents, ", "))
 			for _, model := range b.models {
 				b.mark(b.table.Measured, model, task, note)
 			}

@@ -19,6 +19,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -92,6 +93,10 @@ type PredictionFile struct {
 	Name   string `json:"name"` // in the same folder
 	SHA256 string `json:"sha256"`
 }
+
+// notNumber finds what some programs write for a number that is none, and JSON
+// does not know.
+var notNumber = regexp.MustCompile(`[:\[,]\s*-?(NaN|Infinity|inf|nan)\b`)
 
 // Path is the file that ReadResults read the result from.
 func (r *Result) Path() string { return r.path }
@@ -323,6 +328,9 @@ func readResult(path string) (*Result, error) {
 	}
 	r := &Result{path: path}
 	if err := json.Unmarshal(text, r); err != nil {
+		if notNumber.Match(text) {
+			return bad(errors.New("holds a value that is not a number (NaN or infinite)"), "finetune again with a lower learning rate: the model has diverged")
+		}
 		return bad(fmt.Errorf("is not a result: %w", err), "the file as glmkit eval wrote it")
 	}
 	if r.Format != formatName {
@@ -366,6 +374,9 @@ func (r *Result) ReadPredictions() ([]tasks.Prediction, error) {
 	}
 	for _, m := range task.Score(preds) {
 		i := slices.IndexFunc(r.Metrics, func(written tasks.Metric) bool { return written.Name == m.Name })
+		if i >= 0 && r.Metrics[i].Value != m.Value && math.Abs(100*r.Metrics[i].Value-m.Value) <= 1e-4 {
+			return nil, &corpus.DataError{Path: r.path, Err: fmt.Errorf("gives %s as %g, a share of 1; its predictions give %.4f of 100", m.Name, r.Metrics[i].Value, m.Value), Hint: "values on the scale from 0 to 100, as glmkit eval writes them"}
+		}
 		if i < 0 || math.Abs(r.Metrics[i].Value-m.Value) > 1e-6 {
 			return bad(0, fmt.Errorf("gives %s %.4f, which is not what the result says", m.Name, m.Value))
 		}
@@ -382,6 +393,9 @@ func (r *Result) parsePredictions(text []byte) (preds []tasks.Prediction, err er
 	for lines.Scan() {
 		var p tasks.Prediction
 		if err := json.Unmarshal(lines.Bytes(), &p); err != nil {
+			if notNumber.Match(lines.Bytes()) {
+				return preds, errors.New("has a score that is not a number (NaN or infinite): the model has diverged")
+			}
 			return preds, fmt.Errorf("is not a prediction: %w", err)
 		}
 		if p.Predicted < 0 || p.Predicted >= len(p.Choices) {

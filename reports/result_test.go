@@ -1,8 +1,11 @@
 package reports
 
 import (
+	"bytes"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"math"
 	"os"
 	"path/filepath"
@@ -190,6 +193,22 @@ func TestBadFiles(t *testing.T) {
 		{"cut short", overwrite(`{"format": "glmkit re`), "is not a result"},
 		{"other JSON", overwrite(`{"step": 3}`), "is not a result of glmkit eval"},
 		{"other version", func(t *testing.T, path string, _ *Result) { edit(t, path, "version", 9) }, "format version 9"},
+		{"value that is no number", overwrite(`{"format": "glmkit result", "metrics": [{"name": "f1", "value": NaN}]}`), "is not a number"},
+		{"another scale", func(t *testing.T, path string, r *Result) {
+			edit(t, path, "metrics", []tasks.Metric{{Name: r.Metrics[0].Name, Value: r.Metrics[0].Value / 100}, r.Metrics[1]})
+		}, "a share of 1; its predictions give"},
+		{"score that is no number", func(t *testing.T, path string, r *Result) {
+			name := filepath.Join(filepath.Dir(path), r.Predictions.Name)
+			text, err := os.ReadFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			text = bytes.Replace(text, []byte(`"scores":[0`), []byte(`"scores":[NaN`), 1)
+			if err := os.WriteFile(name, text, 0o644); err != nil {
+				t.Fatal(err)
+			}
+			edit(t, path, "predictions", PredictionFile{Name: r.Predictions.Name, SHA256: fmt.Sprintf("%x", sha256.Sum256(text))})
+		}, "has a score that is not a number"},
 		{"metric off the scale", func(t *testing.T, path string, _ *Result) {
 			edit(t, path, "metrics", []tasks.Metric{{Name: "f1", Value: -1}})
 		}, "not between 0 and 100"},
