@@ -6,6 +6,7 @@ import (
 	"flag"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -147,5 +148,36 @@ func TestManualShowsTheTable(t *testing.T) {
 	}
 	if !bytes.Contains(manual, append([]byte("```\n"), append(table, "```\n"...)...)) {
 		t.Error("docs/reports.md does not show testdata/table-120.txt")
+	}
+}
+
+// LaTeX takes what is written, with booktabs alone.
+func TestLaTeXCompiles(t *testing.T) {
+	pdflatex, err := exec.LookPath("pdflatex")
+	if err != nil {
+		t.Skip("no pdflatex on this machine: only the text of the LaTeX table is compared")
+	}
+	dir := t.TempDir()
+	document := "\\documentclass{article}\n\\usepackage{booktabs}\n\\begin{document}\n"
+	for _, name := range []string{"table.tex", "small.tex"} {
+		text, err := os.ReadFile(filepath.Join("testdata", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), text, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		document += "\\input{" + name + "}\n"
+	}
+	if err := os.WriteFile(filepath.Join(dir, "paper.tex"), []byte(document+"\\end{document}\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(pdflatex, "-interaction=nonstopmode", "-halt-on-error", "paper.tex")
+	cmd.Dir = dir
+	if out, err := cmd.CombinedOutput(); err != nil {
+		if bytes.Contains(out, []byte("booktabs.sty' not found")) {
+			t.Skip("this LaTeX has no booktabs")
+		}
+		t.Errorf("%v:\n%s", err, out)
 	}
 }

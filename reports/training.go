@@ -3,6 +3,8 @@ package reports
 import (
 	"bytes"
 	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/glmkit/glmkit/corpus"
 )
@@ -35,6 +38,9 @@ type TrainingRun struct {
 	// Models names the models of the results that Attach found to come from the
 	// run, in order; none where no result does.
 	Models []string
+	// SHA256 is of the log, Written when it was written last.
+	SHA256  string
+	Written time.Time
 
 	weights    []string // sha256 of the weights of its checkpoints
 	pretrained string   // sha256 of the weights that it began from
@@ -103,6 +109,12 @@ func readTrainingRun(dir string) (*TrainingRun, error) {
 	if err != nil {
 		return nil, &corpus.DataError{Path: path, Err: reason(err), Hint: "check that the file is readable"}
 	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, &corpus.DataError{Path: path, Err: reason(err), Hint: "check that the file is readable"}
+	}
+	hash := sha256.Sum256(text)
+	run.SHA256, run.Written = hex.EncodeToString(hash[:]), info.ModTime()
 	number := 0
 	for _, line := range bytes.SplitAfter(text, []byte("\n")) {
 		number++

@@ -60,7 +60,7 @@ curves of the training runs below the folders named.`,
 		o.paths = args
 		return report(s, o)
 	}
-	cmd.AddCommand(newReportCompare(s), newReportPublished(s), newReportSubmission(s), newReportCheck(s))
+	cmd.AddCommand(newReportCompare(s), newReportPublished(s), newReportSubmission(s), newReportCheck(s), newReportMLflow(s))
 	return cmd
 }
 
