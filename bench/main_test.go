@@ -1,7 +1,9 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
+	"math"
 	"strings"
 	"testing"
 )
@@ -79,6 +81,59 @@ func TestSameLines(t *testing.T) {
 	for _, test := range tests {
 		if err := sameLines([]byte(test.a), []byte(test.b), 1); (err == nil) != test.same {
 			t.Errorf("%s: %v", test.name, err)
+		}
+	}
+}
+
+func TestRecordExample(t *testing.T) {
+	passage := "Ada met Ben Adams in Rome. Then Cyd and Dan of Oslo, Eve, Flo, Gus, Hal and Ida saw Ada."
+	line, ok := recordExample(passage, "was there.", 3)
+	if !ok {
+		t.Fatal("a passage of eleven names was refused")
+	}
+	var got struct {
+		Passage struct {
+			Entities []struct{ Start, End int }
+		}
+		Qas []struct {
+			Query   string
+			Answers []struct{ Text string }
+		}
+	}
+	if err := json.Unmarshal(line, &got); err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, e := range got.Passage.Entities {
+		names = append(names, passage[e.Start:e.End+1])
+	}
+	if want := "Ada Ben Adams Rome Then Cyd Dan Oslo Eve Flo Gus Hal Ida Ada"; strings.Join(names, " ") != want {
+		t.Errorf("the names are %q, want %q", strings.Join(names, " "), want)
+	}
+	if q := got.Qas[0]; q.Query != "@placeholder was there." || q.Answers[0].Text != "Ada" {
+		t.Errorf("the question is %+v", q)
+	}
+	if _, ok := recordExample("Ada met Ben.", "was there.", 0); ok {
+		t.Error("a passage of two names was taken")
+	}
+}
+
+func TestFurthest(t *testing.T) {
+	tests := []struct {
+		a, b [][]float64
+		want float64
+		bad  bool
+	}{
+		{[][]float64{{-1, -2}}, [][]float64{{-1, -2.0005}}, 0.0005, false},
+		{[][]float64{{-1, -2}}, [][]float64{{-1, -2.1}}, 0, true},
+		{[][]float64{{-1, -2}}, [][]float64{{-1}}, 0, true},
+		{[][]float64{{-1}, {-2}}, [][]float64{{-1}}, 0, true},
+		{[][]float64{{math.NaN()}}, [][]float64{{-1}}, 0, true},
+	}
+	for _, test := range tests {
+		got, err := furthest(test.a, test.b)
+		if (err != nil) != test.bad || math.Abs(got-test.want) > 1e-9 {
+			t.Errorf("furthest(%v, %v) = %v, %v", test.a, test.b, got, err)
 		}
 	}
 }

@@ -27,6 +27,7 @@ var measures = []measure{
 	{"read", measureRead},
 	{"spans", measureSpans},
 	{"train", measureTrain},
+	{"score", measureScore},
 }
 
 // corpora are the texts, below the folder corpus of the data.

@@ -2,7 +2,7 @@
 # Measures glmkit beside its peers and writes bench/results/DATE-COMMIT.md.
 # docs/bench.md says what each figure means.
 #
-#	bench/run.sh [ROW...]        rows: wordpiece bpe prepare large read spans train (all)
+#	bench/run.sh [ROW...]        rows: wordpiece bpe prepare large read spans train score (all)
 #	FAST=1 bench/run.sh          tiny sizes: shows that everything works, no more
 #	ROUNDS=9 bench/run.sh        more rounds than five
 #
@@ -24,6 +24,6 @@ fi
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-${GO:-go} build -buildvcs=false -o "$work/" ./bench ./bench/tokenizers ./bench/text ./bench/read ./bench/spans ./bench/train
+${GO:-go} build -buildvcs=false -o "$work/" ./bench ./bench/tokenizers ./bench/text ./bench/read ./bench/spans ./bench/train ./bench/score
 "$work/bench" --work "$work" --glmkit "$glmkit" --data "${GLMKIT_DATA:-../shared/data}" \
 	--python "${PYTHON:-/usr/bin/python3}" ${FAST:+--fast} ${ROUNDS:+--rounds "$ROUNDS"} "$@"

@@ -14,21 +14,7 @@ mkdir -p "$demo"
 # gain little from a second thread.
 cores=$(getconf _NPROCESSORS_ONLN)
 threads=$((cores > 1 ? cores / 2 : 1))
-began=$(date +%s)
-
-say() { printf '\n== %s (%s since the start)\n' "$1" "$(date -u -d "@$(($(date +%s) - began))" +%M:%S)"; }
-
-# both COMMAND: runs COMMAND glm and COMMAND bert side by side, their lines
-# marked, and fails if either does.
-both() {
-	("$1" glm 2>&1 | sed -u 's/^/[GLM]  /') &
-	local glm=$!
-	("$1" bert 2>&1 | sed -u 's/^/[BERT] /') &
-	local bert=$! failed=0
-	wait "$glm" || failed=$?
-	wait "$bert" || failed=$?
-	return "$failed"
-}
+. scripts/side-by-side.sh
 
 pretrain() {
 	"$glmkit" train pretrain --config "$1-demo" --data "$demo/corpus" --valid "$demo/valid" --out "$demo/runs/$1" --threads "$threads"
