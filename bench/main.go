@@ -91,6 +91,12 @@ func run(ctx context.Context, args []string) (ok bool, err error) {
 			return false, fmt.Errorf("there is no row %q; rows are %s", name, rowNames())
 		}
 	}
+	// The peers take the BLAS that glmkit is linked with, whatever the system prefers.
+	for _, path := range linked(ctx, b.glmkit) {
+		if strings.HasPrefix(filepath.Base(path), "libblas.") {
+			os.Setenv("LD_LIBRARY_PATH", filepath.Dir(path)+":"+os.Getenv("LD_LIBRARY_PATH"))
+		}
+	}
 	report := report{Date: time.Now().Format(time.DateOnly), Fast: b.fast, Asked: asked, Rounds: b.rounds, Machine: machine(ctx, &b)}
 	for _, m := range measures {
 		if len(asked) > 0 && !slices.Contains(asked, m.name) {

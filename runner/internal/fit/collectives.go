@@ -21,10 +21,7 @@ type collectives struct {
 // collectives lists those whose headers are there. It only looks at names, so
 // that a finished fit can be recognized by it.
 func (lt *libtorch) collectives() (found []collectives) {
-	has := func(dir, name string) bool {
-		_, err := os.Stat(filepath.Join(dir, name))
-		return err == nil
-	}
+	has := func(dir, name string) bool { return fileExists(filepath.Join(dir, name)) }
 	if has(lt.Include, "gloo/context.h") {
 		found = append(found, collectives{
 			header: "ProcessGroupGloo.hpp", symbol: "ProcessGroupGlooC1", library: "libtorch_cpu.so", flags: []string{"-DUSE_C10D_GLOO"}})

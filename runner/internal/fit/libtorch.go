@@ -24,7 +24,13 @@ type libtorch struct {
 	CUDA     bool   // libtorch_cuda.so is there
 	CXX11ABI bool   // std::string is std::__cxx11::string in its symbols
 	Standard int    // the C++ standard to compile with: 17, 20, ...
+	BLAS     string // folder of the BLAS to take instead of the system's choice; may be empty
 }
+
+// blas is Debian's OpenBLAS whose threads are OpenMP's, as libtorch's are. Where the
+// one with threads of its own is installed too, that is the system's choice, and slow
+// when it is called from several threads at a time, as attention does.
+const blas = "openblas-openmp/libblas.so.3"
 
 const (
 	apiHeaders     = "torch/csrc/api/include"
@@ -144,12 +150,20 @@ func at(root string) (*libtorch, error) {
 	if _, err := os.Stat(filepath.Join(lt.Lib, "libtorch_cuda.so")); err == nil {
 		lt.CUDA = true
 	}
+	if path := filepath.Join(lt.Lib, blas); fileExists(path) {
+		lt.BLAS = filepath.Dir(path)
+	}
 	lt.CXX11ABI, err = readABI(filepath.Join(lt.Lib, "libc10.so"))
 	if err != nil {
 		return nil, err
 	}
 	lt.Standard, err = readStandard(lt.Include, version)
 	return lt, err
+}
+
+func fileExists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }
 
 // libraryFolders are the places below root that hold shared libraries,
@@ -285,6 +299,10 @@ func (lt *libtorch) linkFlags() []string {
 		flags = append(flags, "-L"+lt.Lib, "-Wl,-rpath,"+lt.Lib)
 	}
 	flags = append(flags, "-lstdc++", "-ltorch", "-ltorch_cpu", "-lc10")
+	if lt.BLAS != "" {
+		// The program itself asks for it, before libtorch_cpu does.
+		flags = append(flags, "-L"+lt.BLAS, "-Wl,-rpath,"+lt.BLAS, "-Wl,--no-as-needed", "-l:"+filepath.Base(blas), "-Wl,--as-needed")
+	}
 	if lt.CUDA {
 		// Nothing refers to a symbol of these: they register themselves when
 		// they are loaded, so the linker must not drop them.

@@ -100,6 +100,10 @@ func TestAt(t *testing.T) {
 		{name: "CUDA", lib: "lib", change: map[string]string{"lib/libtorch_cuda.so": "x"},
 			want: libtorch{Version: "2.6.1", CXX11ABI: true, Standard: 17, Lib: "lib", CUDA: true},
 			link: "-LROOT/lib -Wl,-rpath,ROOT/lib -lstdc++ -ltorch -ltorch_cpu -lc10 -Wl,--no-as-needed -ltorch_cuda -lc10_cuda -Wl,--as-needed"},
+		{name: "OpenBLAS for OpenMP", lib: multiarch, change: map[string]string{multiarch + "/" + blas: "x"},
+			want: libtorch{Version: "2.6.1", CXX11ABI: true, Standard: 17, Lib: multiarch, BLAS: multiarch + "/openblas-openmp"},
+			link: "-LROOT/" + multiarch + " -Wl,-rpath,ROOT/" + multiarch + " -lstdc++ -ltorch -ltorch_cpu -lc10" +
+				" -LROOT/" + multiarch + "/openblas-openmp -Wl,-rpath,ROOT/" + multiarch + "/openblas-openmp -Wl,--no-as-needed -l:libblas.so.3 -Wl,--as-needed"},
 		{name: "old ABI", lib: "lib", change: map[string]string{"lib/libc10.so": sharedLibrary(t, machine, oldABISymbol)},
 			want:    libtorch{Version: "2.6.1", Standard: 17, Lib: "lib"},
 			compile: "-std=c++17 -IROOT/include -IROOT/include/" + apiHeaders + " -D_GLIBCXX_USE_CXX11_ABI=0"},
@@ -146,6 +150,9 @@ func TestAt(t *testing.T) {
 			}
 			want := test.want
 			want.Include, want.Lib = filepath.Join(root, "include"), filepath.Join(root, test.want.Lib)
+			if want.BLAS != "" {
+				want.BLAS = filepath.Join(root, want.BLAS)
+			}
 			if *got != want {
 				t.Errorf("got %+v, want %+v", *got, want)
 			}
