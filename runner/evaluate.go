@@ -48,10 +48,12 @@ type Answering struct {
 	Decoding []string
 	Shots    Shots
 	Progress func(done, total int) // told the examples done; nil: nobody
+	Note     func(string)          // told what to know of weights that others wrote; nil: nobody
 }
 
 // Evaluate answers a prepared split with the model of a run or checkpoint, be it
-// finetuned on the task or pretrained only.
+// finetuned on the task or pretrained only, or with pretrained weights in any form
+// that is read.
 func Evaluate(ctx context.Context, run, splitFile string, a Answering) (*Evaluation, error) {
 	split, err := tasks.OpenSplit(splitFile)
 	if err != nil {
@@ -77,17 +79,13 @@ func Evaluate(ctx context.Context, run, splitFile string, a Answering) (*Evaluat
 	if len(a.Decoding) > 0 {
 		return nil, &configs.Error{Field: "--decoding", Msg: "the answers of " + split.Header.Task + " are chosen, not written", Hint: "leave it out"}
 	}
-	checkpoint, err := findCheckpoint(run)
-	if err != nil {
-		return nil, err
-	}
 	err = torch.Do(func() error {
 		d, err := chooseDevice(a.Device)
 		if err != nil {
 			return err
 		}
 		setThreads(a.Threads)
-		m, st, weights, err := loadModel(checkpoint, d)
+		m, st, weights, err := openModel(run, split, d, a.Note)
 		if err != nil {
 			return err
 		}
@@ -117,6 +115,30 @@ func Evaluate(ctx context.Context, run, splitFile string, a Answering) (*Evaluat
 		return nil, err
 	}
 	return out, nil
+}
+
+// openModel loads a checkpoint, or weights that others wrote, which must fit the
+// split.
+func openModel(path string, split *tasks.Split, device torch.Device, note func(string)) (m *model, st State, weights string, err error) {
+	if checkpoint, err := findCheckpoint(path); err == nil {
+		return loadModel(checkpoint, device)
+	}
+	o, err := openOrigin(path)
+	if err != nil {
+		return nil, st, "", err
+	}
+	defer o.close()
+	if st, err = pretrained(o, configs.Model{}, split); err != nil {
+		return nil, st, "", err
+	}
+	if m, err = newModel(st.Model, device); err != nil {
+		return nil, st, "", err
+	}
+	if err := o.start(m, 0, note); err != nil {
+		m.close()
+		return nil, st, "", err
+	}
+	return m, st, st.Pretrained, nil
 }
 
 // by records who answers and checks that they can.
@@ -212,12 +234,17 @@ func IsRun(dir string) bool {
 	return ok && err == nil || isCheckpoint(dir)
 }
 
-// ReadState returns the state of a checkpoint, or of a run's latest.
+// ReadState returns the state of a checkpoint, or of a run's latest; of weights
+// that others wrote the model's architecture alone is known.
 func ReadState(run string) (State, error) {
-	checkpoint, err := findCheckpoint(run)
+	if checkpoint, err := findCheckpoint(run); err == nil {
+		st, _, err := readState(checkpoint)
+		return st, err
+	}
+	o, err := openOrigin(run)
 	if err != nil {
 		return State{}, err
 	}
-	st, _, err := readState(checkpoint)
-	return st, err
+	defer o.close()
+	return State{Kind: "pretrain", Model: o.shape}, nil
 }

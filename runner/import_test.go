@@ -15,11 +15,14 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/glmkit/glmkit/configs"
 	"github.com/glmkit/glmkit/corpus"
 	"github.com/glmkit/glmkit/runner/internal/tensorfile"
 	"github.com/glmkit/glmkit/runner/internal/tensorfile/tensortest"
 	"github.com/glmkit/glmkit/runner/internal/torch"
+	"github.com/glmkit/glmkit/tasks"
 )
 
 // importWeights fills a model with the weights at a path.
@@ -562,7 +565,8 @@ func TestConvert(t *testing.T) {
 	}
 }
 
-// Finetuning from a converted run is finetuning from the run, to the bit.
+// Finetuning from a converted run is finetuning from the run, to the bit, and so is
+// what it answers without.
 func TestFinetuneFromConverted(t *testing.T) {
 	f := prepare(t)
 	dir := t.TempDir()
@@ -591,6 +595,22 @@ func TestFinetuneFromConverted(t *testing.T) {
 		}
 		if weights[0] != weights[1] {
 			t.Errorf("%s: other weights from the converted run", architecture)
+		}
+		if architecture == "bert" {
+			continue // its pretrained model answers no pairs
+		}
+		// Answered as it is, one or the other.
+		val := filepath.Join(prepared, "CB", "val.arrow")
+		var answers [][]tasks.Prediction
+		for _, from := range []string{run, converted} {
+			e, err := Evaluate(context.Background(), from, val, Answering{Device: "cpu", Threads: 1, Shots: Shots{Count: 2, Seed: 5, File: filepath.Join(prepared, "CB", "train.arrow")}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			answers = append(answers, e.Predictions)
+		}
+		if diff := cmp.Diff(answers[0], answers[1]); diff != "" {
+			t.Errorf("the converted run answers otherwise:\n%s", diff)
 		}
 	}
 }

@@ -36,7 +36,8 @@ metrics on the scale 0-100. RUN is a directory that "glmkit train finetune"
 wrote: all runs below it are evaluated, of a grid those of the cell that it chose.
 A run that chose its best epoch (finetune --dev) answers with that one.
 
-A pretrained RUN answers every task that --tasks has, as it is: zero-shot. --shots
+A pretrained RUN answers every task that --tasks has, as it is: zero-shot. It may be
+weights in any form that "glmkit convert --help" lists. --shots
 puts examples of the train split, drawn by --seeds, with their answers before each
 question (few-shot). Questions are not cut for them: an example that does not fit
 the model's positions whole is left out, and the line of the run says how often.
@@ -122,8 +123,5 @@ func noTasks(dir, split string) error {
 func splitFile(dir, task, split string) string { return filepath.Join(dir, task, split+".arrow") }
 
 func noRuns(path string, err error) error {
-	if err == nil {
-		err = errors.New("holds no run")
-	}
 	return &corpus.DataError{Path: path, Err: err, Hint: "the directory given to glmkit train finetune as --out"}
 }

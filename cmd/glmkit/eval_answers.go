@@ -24,7 +24,9 @@ func writeMistakes(w io.Writer, wrong []tasks.Prediction, all, most int) error {
 	var out strings.Builder
 	fmt.Fprintf(&out, "%d of %d wrong", len(wrong), all)
 	if len(wrong) > most {
-		fmt.Fprintf(&out, ", the %d most confident", most)
+		if fmt.Fprint(&out, ", the most confident"); most > 1 {
+			fmt.Fprintf(&out, " %d", most)
+		}
 		wrong = wrong[:most]
 	}
 	out.WriteString("\n")

@@ -35,11 +35,12 @@ func evaluate(ctx context.Context, s streams, o evalOptions) error {
 			return err
 		}
 	}
+	note := noteTo(s)
 	submitted := map[string][]tasks.Prediction{}
 	for n, c := range cells {
 		p := newProgress(s.err, fmt.Sprintf("eval %d/%d %s", n+1, len(cells), c.run), "examples")
 		e, err := runner.Evaluate(ctx, o.checkpointOf(c.run), splitFile(c.prepared, c.task, o.split), runner.Answering{
-			Device: o.device, Threads: o.threads, Decoding: o.decoding, Shots: c.shots(o),
+			Device: o.device, Threads: o.threads, Decoding: o.decoding, Shots: c.shots(o), Note: note,
 			Progress: func(done, total int) { p.report(int64(done), int64(total), "") },
 		})
 		p.done()
@@ -256,7 +257,7 @@ func (o evalOptions) modelName(c evaluation) string {
 }
 
 // findRuns lists the runs at or below the given directories; of a grid, those
-// of the cell that it chose.
+// of the cell that it chose. What holds none may be weights that others wrote.
 func findRuns(paths []string) ([]string, error) {
 	var runs []string
 	for _, path := range paths {
@@ -279,8 +280,11 @@ func findRuns(paths []string) ([]string, error) {
 			}
 			return err
 		})
-		if err != nil || len(runs) == before {
+		if err != nil {
 			return nil, noRuns(path, err)
+		}
+		if len(runs) == before {
+			runs = append(runs, path)
 		}
 	}
 	slices.Sort(runs)
