@@ -71,7 +71,7 @@ soak: build ## train 20,000 steps and watch the memory; kill training at every w
 bench: build ## measure glmkit beside its peers
 	bench/run.sh
 
-check-slurm: ## prepare a corpus as arrays of a real Slurm, with tasks killed on the way; as root
+check-slurm: build ## prepare a corpus as arrays of a real Slurm, with tasks killed on the way, and train by two ranks of srun; as root
 	GO='$(GO)' scripts/check-slurm.sh
 
 check-debian12: ## make test (and make demo, with DEMO=1) in an empty Debian 12; as root

@@ -1,12 +1,15 @@
 #!/usr/bin/env bash
-# check-slurm.sh: proves docs/cluster/submit.sh and prepare.slurm on a real Slurm.
+# check-slurm.sh: proves docs/cluster/submit.sh and prepare.slurm on a real Slurm,
+# and training by the ranks of a step of srun.
 # Installs slurm-wlm and munge where they are missing, runs munged, slurmctld and
 # slurmd as one node on 127.0.0.1 out of a temporary folder (no systemd, no
 # cgroups, no database), and prepares a made-up corpus as an array of four tasks
 # of which one is killed, one is told to stop and one is preempted in the middle,
 # and one killed in the second stage. Slurm queues them again; the files must be
-# those of a single run, byte for byte. Whatever happens, the daemons end and the
-# folder goes.
+# those of a single run, byte for byte. On that corpus two ranks, which know their
+# places from Slurm alone, train a small model to the losses of one process, and stop
+# together at a signal. TRAINER is the glmkit with libtorch that trains, by default
+# the one that make build makes. Whatever happens, the daemons end and the folder goes.
 set -euo pipefail
 shopt -s extglob
 cd "$(dirname "$0")/.."
@@ -19,6 +22,8 @@ fail() {
 say() { echo "check-slurm: $*"; }
 
 [ "$(id -u)" -eq 0 ] || fail 'slurmd and its jobs need root here' 'sudo make check-slurm' 4
+trainer=$(realpath "${TRAINER:-glmkit}")
+"$trainer" doctor >/dev/null || fail "$trainer cannot train" 'make build, or TRAINER=/path/of/glmkit' 4
 missing=()
 for package in slurm-wlm munge; do
 	dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q '^install ok installed$' || missing+=("$package")
@@ -169,3 +174,29 @@ done
 sums() { (cd "$1" && find . -type f | LC_ALL=C sort | xargs sha256sum); }
 diff <(sums "$work/single") <(sums "$work/array") >&2 || fail 'the array made other files than the single run'
 say "equal: $(sums "$work/array" | wc -l) files of $(du -sh "$work/array" | cut -f1), after two SIGKILLs, a SIGTERM and a preemption"
+
+say 'two ranks of srun train as one process does'
+# rank_train OUT STEPS [SRUN...]: trains a small model.
+rank_train() {
+	"${@:3}" "$trainer" train pretrain --config glm-small --data "$work/single" --out "$1" --device cpu --threads 1 \
+		--set model.layers=2 --set model.hidden=32 --set model.heads=2 --set model.max_positions=512 --set "train.steps=$2" --set train.batch_size=8 --set train.micro_batch=2 \
+		--set train.log_every=1 --set train.valid_every=0 --set compute.precision=float32 --set compute.peak_tflops=1
+}
+losses() { sed -E 's/^\{"step":[0-9]+,"loss":([^,]+),.*/\1/' "$1/metrics.jsonl"; }
+rank_train "$work/one" 40 2>"$work/one.log" >&2
+rank_train "$work/two" 40 srun --ntasks=2 2>"$work/two.log" >&2
+grep -q '^2 processes train together' "$work/two.log" || fail 'the two tasks of srun did not find each other'
+apart=$(paste <(losses "$work/one") <(losses "$work/two") | awk '{ d = $1 - $2; if (d < 0) d = -d; if (d > most) most = d } END { print most + 0; exit !(NR == 40 && most <= 1e-5) }') ||
+	fail "the losses of two ranks are not those of one process: $apart apart"
+say "equal: the losses of 40 steps, within $apart"
+
+rank_train "$work/stopped" 100000 srun --ntasks=2 --job-name=stopped 2>"$work/stopped.log" >&2 &
+step=$!
+trains() { [ "$(wc -l <"$work/stopped/metrics.jsonl" 2>/dev/null || echo 0)" -ge 5 ]; }
+until_true 60 'the ranks to train' trains
+scancel --signal=TERM --name=stopped # as before the end of its time
+status=0
+wait "$step" || status=$?
+[ "$status" -eq 130 ] || fail "after SIGTERM the ranks ended with $status, not with 130"
+[ -e "$work/stopped/checkpoints/$(cat "$work/stopped/latest")/manifest.json" ] || fail 'after SIGTERM there is no checkpoint'
+say "a SIGTERM stops both ranks with 130, at $(cat "$work/stopped/latest")"
