@@ -108,13 +108,13 @@ func TestPeaks(t *testing.T) {
 func TestPace(t *testing.T) {
 	p := pace{peak: 100}
 	var all effort
-	all.add(effort{tokens: 10, flops: 200, seconds: 4, waiting: 1}, 1)
+	all.add(effort{tokens: 10, flops: 200, seconds: 4, waiting: 1, exchanging: 2}, 1)
 	all.add(effort{tokens: 30, flops: 200, seconds: 4, waiting: 3}, 1)
-	tokens, wait, mfu := p.speeds(all)
-	if tokens != 5 || wait != 0.5 || mfu != 0.5 {
-		t.Errorf("%g tokens a second, %g waiting, utilization %g; want 5, 0.5 and 0.5", tokens, wait, mfu)
+	tokens, wait, exchange, mfu := p.speeds(all)
+	if tokens != 5 || wait != 0.5 || exchange != 0.25 || mfu != 0.5 {
+		t.Errorf("%g tokens a second, %g waiting, %g exchanging, utilization %g; want 5, 0.5, 0.25 and 0.5", tokens, wait, exchange, mfu)
 	}
-	if tokens, wait, mfu := (&pace{}).speeds(effort{}); tokens != 0 || wait != 0 || mfu != 0 {
-		t.Errorf("no step yet: %g, %g, %g", tokens, wait, mfu)
+	if tokens, wait, exchange, mfu := (&pace{}).speeds(effort{}); tokens != 0 || wait != 0 || exchange != 0 || mfu != 0 {
+		t.Errorf("no step yet: %g, %g, %g, %g", tokens, wait, exchange, mfu)
 	}
 }

@@ -38,7 +38,8 @@ type Ranks struct {
 	group   *torch.Group
 	store   *torch.Store
 	pulse   *pulse
-	failing bool // the others may be gone: Close waits for none
+	failing bool          // the others may be gone: Close waits for none
+	spent   time.Duration // in operations that the ranks do together
 }
 
 // Join waits until all processes of a place are there, for at most patience, and
@@ -204,13 +205,30 @@ func (r *Ranks) threads(n int) int {
 	return max(1, runtime.NumCPU()/r.place.LocalSize)
 }
 
+// together does what all ranks do at once, and takes its time: that of waiting for
+// the slowest of them, and of the network.
+func (r *Ranks) together(operation func() error) error {
+	began := time.Now()
+	err := operation()
+	r.spent += time.Since(began)
+	return err
+}
+
+// exchanging is the time that this rank has spent together with the others.
+func (r *Ranks) exchanging() time.Duration {
+	if r == nil {
+		return 0
+	}
+	return r.spent
+}
+
 // sum adds up each value over all ranks. It runs on the tensor thread, as do all
 // methods below that the ranks call together.
 func (r *Ranks) sum(values []float64) error {
 	if r == nil {
 		return nil
 	}
-	return r.group.Sum(values)
+	return r.together(func() error { return r.group.Sum(values) })
 }
 
 // any tells whether a condition holds on some rank.
@@ -222,7 +240,7 @@ func (r *Ranks) any(here bool) (bool, error) {
 	if here {
 		v[0] = 1
 	}
-	err := r.group.Sum(v)
+	err := r.sum(v)
 	return v[0] > 0, err
 }
 

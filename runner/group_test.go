@@ -266,6 +266,11 @@ func TestRanksEqualOneProcess(t *testing.T) {
 			}
 			run.Out = filepath.Join(dir, fmt.Sprintf("%d-%d", n+1, size))
 			trainRanks(t, size, run)
+			for _, l := range lines(t, run.Out) {
+				if size == 1 && l.Exchange != 0 || size > 1 && (l.Exchange <= 0 || l.Exchange >= 1) {
+					t.Errorf("%d ranks: step %d was exchange to a share of %g", size, l.Step, l.Exchange)
+				}
+			}
 			if size > 1 {
 				sameNumbers(t, filepath.Join(dir, fmt.Sprintf("%d-1", n+1)), run.Out)
 			}

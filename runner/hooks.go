@@ -16,8 +16,9 @@ type StepInfo struct {
 	GradNorm    float64 // before clipping
 	LR          float64
 	Tokens      int64   // read so far, padding left out
-	TokensPerS  float64 // of late, as DataWait and MFU are
+	TokensPerS  float64 // of late, as DataWait, Exchange and MFU are
 	DataWait    float64 // share of the time in which the device waited for data
+	Exchange    float64 // share of the time in which this rank waited for the others and the network
 	MFU         float64 // model FLOPs utilization: share of the device's peak; 0: not known
 	Memory      int64   // bytes: the resident set on a CPU, what is taken of a GPU's; 0: not known
 	Valid       float64 // validation loss, when this step measured it

@@ -88,7 +88,7 @@ func (r *session) train(ctx context.Context) error {
 		return err
 	}
 	for r.ended = ended; !r.ended; {
-		step, began := r.state.Step+1, time.Now()
+		step, began, exchanged := r.state.Step+1, time.Now(), r.ranks.exchanging()
 		micros, err := next()
 		waited := time.Since(began)
 		if err != nil {
@@ -107,7 +107,7 @@ func (r *session) train(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("step %d: %w", step, err)
 		}
-		r.pace.take(&info, r.model.config, micros, began, waited)
+		r.pace.take(&info, r.model.config, micros, began, waited, r.ranks.exchanging()-exchanged)
 		for _, h := range r.hooks {
 			if err := h.after(&info); err != nil && ctx.Err() != nil && errors.Is(err, context.Canceled) {
 				return r.interrupt()

@@ -25,6 +25,7 @@ type metricsLine struct {
 	TokensPerS float64            `json:"tokens_per_s"`
 	MFU        float64            `json:"mfu,omitempty"`
 	DataWait   float64            `json:"data_wait"`
+	Exchange   float64            `json:"exchange,omitempty"`
 	Memory     int64              `json:"memory_bytes,omitempty"`
 	Valid      *float64           `json:"valid_loss,omitempty"`
 	ValidBy    map[string]float64 `json:"valid_loss_by_objective,omitempty"`
@@ -95,7 +96,7 @@ func (l *metricsLog) line() error {
 	info := l.newest
 	out := metricsLine{Step: info.Step, Loss: l.losses / float64(l.count), GradNorm: info.GradNorm, LR: info.LR,
 		Tokens: info.Tokens, Memory: info.Memory, Seconds: l.seconds()}
-	out.TokensPerS, out.DataWait, out.MFU = l.pace.speeds(l.effort)
+	out.TokensPerS, out.DataWait, out.Exchange, out.MFU = l.pace.speeds(l.effort)
 	if info.HasValid {
 		out.Valid, out.ValidBy = &info.Valid, info.ValidBy
 	}

@@ -94,7 +94,7 @@ func (o *optimizer) spread() error {
 // step was taken: a norm that is not finite leaves the weights alone.
 func (o *optimizer) step(s *torch.Scope, lr float64, step int64) (norm float64, taken bool, err error) {
 	if o.buckets != nil {
-		if err := o.buckets.Reduce(); err != nil {
+		if err := o.ranks.together(o.buckets.Reduce); err != nil {
 			return 0, false, err
 		}
 		for i, own := range o.own {
@@ -118,7 +118,7 @@ func (o *optimizer) step(s *torch.Scope, lr float64, step int64) (norm float64, 
 	if err := s.Err(); err != nil || !taken || o.buckets == nil {
 		return norm, taken, err
 	}
-	return norm, taken, o.buckets.Share()
+	return norm, taken, o.ranks.together(o.buckets.Share)
 }
 
 // norm is the Euclidean norm of the whole gradient. Each rank takes that of its own

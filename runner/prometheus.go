@@ -77,6 +77,9 @@ func (m *MetricsServer) answer(w http.ResponseWriter, _ *http.Request) {
 	gauge("tokens", "Tokens read by the model.", float64(i.Tokens))
 	gauge("tokens_per_second", "Tokens read per second, of late.", i.TokensPerS)
 	gauge("data_wait_ratio", "Share of the time spent waiting for data, of late.", i.DataWait)
+	if i.Exchange > 0 {
+		gauge("exchange_ratio", "Share of the time spent waiting for other ranks and the network, of late.", i.Exchange)
+	}
 	if i.MFU > 0 {
 		gauge("mfu_ratio", "Model FLOPs utilization: share of the device's peak, of late.", i.MFU)
 	}

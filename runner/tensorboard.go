@@ -106,6 +106,9 @@ func (i *StepInfo) scalars() []scalar {
 	out := []scalar{{"train/loss", i.Loss}, {"train/grad_norm", i.GradNorm}, {"train/lr", i.LR},
 		{"train/tokens", float64(i.Tokens)}, {"train/tokens_per_s", i.TokensPerS},
 		{"train/data_wait", i.DataWait}}
+	if i.Exchange > 0 {
+		out = append(out, scalar{"train/exchange", i.Exchange})
+	}
 	if i.MFU > 0 {
 		out = append(out, scalar{"train/mfu", i.MFU})
 	}

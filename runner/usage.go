@@ -39,10 +39,11 @@ func memoryInUse(device torch.Device) int64 {
 
 // effort is what a step, or several, did in a time.
 type effort struct {
-	tokens  float64
-	flops   float64 // floating-point operations of the model
-	seconds float64
-	waiting float64 // of the seconds, for data
+	tokens     float64
+	flops      float64 // floating-point operations of the model
+	seconds    float64
+	waiting    float64 // of the seconds, for data
+	exchanging float64 // of the seconds, with other ranks
 }
 
 // add takes a step into account, the ones before weighing by keep.
@@ -51,6 +52,7 @@ func (e *effort) add(step effort, keep float64) {
 	e.flops = e.flops*keep + step.flops
 	e.seconds = e.seconds*keep + step.seconds
 	e.waiting = e.waiting*keep + step.waiting
+	e.exchanging = e.exchanging*keep + step.exchanging
 }
 
 // pace is how fast a run goes, by the steps of late: the last one weighs most,
@@ -63,23 +65,25 @@ type pace struct {
 const paceKeep = 0.9
 
 // take puts the run's speed after a step into what is known of the step, which
-// began when its micro-batches were asked for; they came after waited.
-func (p *pace) take(i *StepInfo, c configs.Model, micros []microBatch, began time.Time, waited time.Duration) {
-	i.effort = effort{seconds: time.Since(began).Seconds(), waiting: waited.Seconds()}
+// began when its micro-batches were asked for; they came after waited, and the
+// exchange with other ranks took as long as exchanged.
+func (p *pace) take(i *StepInfo, c configs.Model, micros []microBatch, began time.Time, waited, exchanged time.Duration) {
+	i.effort = effort{seconds: time.Since(began).Seconds(), waiting: waited.Seconds(), exchanging: exchanged.Seconds()}
 	for _, b := range micros {
 		i.effort.tokens += float64(b.tokens())
 		i.effort.flops += b.flops(c)
 	}
 	p.late.add(i.effort, paceKeep)
-	i.TokensPerS, i.DataWait, i.MFU = p.speeds(p.late)
+	i.TokensPerS, i.DataWait, i.Exchange, i.MFU = p.speeds(p.late)
 }
 
-// speeds are the tokens a second, the share of the time that was spent waiting
-// for data, and the share of the device's peak that the model's work was.
-func (p *pace) speeds(e effort) (tokensPerS, dataWait, mfu float64) {
+// speeds are the tokens a second, the shares of the time that were spent waiting
+// for data and in the exchange with other ranks, and the share of the device's peak
+// that the model's work was.
+func (p *pace) speeds(e effort) (tokensPerS, dataWait, exchange, mfu float64) {
 	seconds := math.Max(e.seconds, 1e-9)
 	if p.peak > 0 {
 		mfu = e.flops / seconds / p.peak
 	}
-	return e.tokens / seconds, e.waiting / seconds, mfu
+	return e.tokens / seconds, e.waiting / seconds, e.exchanging / seconds, mfu
 }

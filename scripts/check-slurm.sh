@@ -192,7 +192,7 @@ say "equal: the losses of 40 steps, within $apart"
 
 rank_train "$work/stopped" 100000 srun --ntasks=2 --job-name=stopped 2>"$work/stopped.log" >&2 &
 step=$!
-trains() { [ "$(wc -l <"$work/stopped/metrics.jsonl" 2>/dev/null || echo 0)" -ge 5 ]; }
+trains() { [ -e "$work/stopped/metrics.jsonl" ] && [ "$(wc -l <"$work/stopped/metrics.jsonl")" -ge 5 ]; }
 until_true 60 'the ranks to train' trains
 scancel --signal=TERM --name=stopped # as before the end of its time
 status=0

@@ -77,6 +77,9 @@ func stepNote(i runner.StepInfo) string {
 		note += fmt.Sprintf(", MFU %.0f%%", 100*i.MFU)
 	}
 	note += fmt.Sprintf(", lr %.2g, grad %.2f, wait %.0f%%", i.LR, i.GradNorm, 100*i.DataWait)
+	if i.Exchange > 0 {
+		note += fmt.Sprintf(", exchange %.0f%%", 100*i.Exchange)
+	}
 	if i.Memory > 0 {
 		note += fmt.Sprintf(", %.2f GB", float64(i.Memory)/1e9)
 	}
