@@ -227,13 +227,7 @@ func (e *Encoder) sequences(x Example) (sequences []sequence, cut int, err error
 	if e.header.Scoring == Written {
 		return e.writing(x, a, b)
 	}
-	if x.Answers == nil {
-		s, cut, err := e.cloze(a, b, nil)
-		return []sequence{s}, cut, err
-	}
-	for _, answer := range x.Answers {
-		// A leading space, as vocabularies that mind it have most words with one.
-		target := append(e.tokenizer.Encode(nil, " "+answer), e.special.EOP)
+	for _, target := range e.targets(x) {
 		s, n, err := e.cloze(slices.Clone(a), slices.Clone(b), target)
 		if err != nil {
 			return nil, 0, err
@@ -244,20 +238,39 @@ func (e *Encoder) sequences(x Example) (sequences []sequence, cut int, err error
 	return sequences, cut, nil
 }
 
+// targets are what fills the blank, once for each answer; one that is empty where
+// words of labels do.
+func (e *Encoder) targets(x Example) [][]int32 {
+	if x.Answers == nil {
+		return [][]int32{nil}
+	}
+	targets := make([][]int32, len(x.Answers))
+	for i, answer := range x.Answers {
+		// A leading space, as vocabularies that mind it have most words with one.
+		targets[i] = append(e.tokenizer.Encode(nil, " "+answer), e.special.EOP)
+	}
+	return targets
+}
+
 // cloze joins parts and target: [CLS] a b pad, then sop and the target; in the
 // form Masked [CLS] a b [SEP] alone.
 func (e *Encoder) cloze(a, b []part, target []int32) (s sequence, cut int, err error) {
-	// Beside the parts stand [CLS], the pad that ends the text, and Part B: sop
-	// and the target without its last token.
-	room := e.header.MaxLength - 2
-	if e.header.Form == Cloze {
-		room -= max(1, len(target))
-	}
-	cut, err = truncate(a, b, room)
+	cut, err = truncate(a, b, e.room(target))
 	if err != nil {
 		return sequence{}, 0, err
 	}
 	return e.around(a, b, target), cut, nil
+}
+
+// room is how many tokens the parts may have. Beside them stand [CLS], the pad or
+// [SEP] that ends the text and, in the form Cloze, Part B: sop and the target
+// without its last token.
+func (e *Encoder) room(target []int32) int {
+	room := e.header.MaxLength - 2
+	if e.header.Form == Cloze {
+		room -= max(1, len(target))
+	}
+	return room
 }
 
 // around joins parts that fit.

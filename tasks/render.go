@@ -3,6 +3,7 @@ package tasks
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 )
 
@@ -74,7 +75,7 @@ func (e *Encoder) Render(w io.Writer, x Example) error {
 	for _, b := range encoded.Sequences {
 		longest = max(longest, len(b.Input))
 	}
-	fmt.Fprintf(&out, "  %d tokens of at most %d, %d cut\n", longest, e.header.MaxLength, cut)
+	fmt.Fprintf(&out, "  %d tokens of at most %d, %d cut%s\n", longest, e.header.MaxLength, cut, e.losses(x))
 	_, err = io.WriteString(w, out.String())
 	return err
 }
@@ -91,6 +92,35 @@ func (e *Encoder) spelt(ids []int32) string {
 		}
 	}
 	return strings.Join(tokens, " ")
+}
+
+// losses says which parts of a question lost how many tokens, in that sequence of
+// the example that lost most; nothing where none did.
+func (e *Encoder) losses(x Example) string {
+	if !e.header.Form.Asks() {
+		return ""
+	}
+	names := slices.Concat(e.a, e.b)
+	var most []string
+	all := 0
+	for _, target := range e.targets(x) {
+		a, b := e.a.parts(x.Fields, e.tokenizer, e.mask), e.b.parts(x.Fields, e.tokenizer, e.mask)
+		before := slices.Concat(a, b) // parts are cut in a and b alone
+		cut, err := truncate(a, b, e.room(target))
+		if err != nil || cut <= all {
+			continue
+		}
+		most, all = nil, cut
+		for i, p := range slices.Concat(a, b) {
+			if n := len(before[i].tokens) - len(p.tokens); n > 0 {
+				most = append(most, fmt.Sprintf("%d of %s", n, strings.TrimSpace(uncut(names[i]))))
+			}
+		}
+	}
+	if most == nil {
+		return ""
+	}
+	return ": " + strings.Join(most, ", ")
 }
 
 // words are the pattern's verbalizers.

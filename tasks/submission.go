@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/glmkit/glmkit/configs"
 	"github.com/glmkit/glmkit/corpus"
@@ -91,7 +92,9 @@ func WriteSubmission(w io.Writer, predictions map[string][]Prediction) error {
 		if err != nil {
 			return err
 		}
-		file, err := archive.CreateHeader(&zip.FileHeader{Name: set.task + ".jsonl", Method: zip.Deflate})
+		// The first time that the format knows: the bytes follow from the answers.
+		header := zip.FileHeader{Name: set.task + ".jsonl", Method: zip.Deflate, Modified: time.Date(1980, 1, 1, 0, 0, 0, 0, time.UTC)}
+		file, err := archive.CreateHeader(&header)
 		if err != nil {
 			return err
 		}

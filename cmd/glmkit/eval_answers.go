@@ -24,9 +24,10 @@ func writeMistakes(w io.Writer, wrong []tasks.Prediction, all, most int) error {
 	var out strings.Builder
 	fmt.Fprintf(&out, "%d of %d wrong", len(wrong), all)
 	if len(wrong) > most {
-		if fmt.Fprint(&out, ", the most confident"); most > 1 {
-			fmt.Fprintf(&out, " %d", most)
+		if out.WriteString(", the "); most > 1 {
+			fmt.Fprintf(&out, "%d ", most)
 		}
+		out.WriteString("most confident")
 		wrong = wrong[:most]
 	}
 	out.WriteString("\n")
