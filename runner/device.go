@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/glmkit/glmkit/configs"
+	"github.com/glmkit/glmkit/runner/internal/openmp"
 	"github.com/glmkit/glmkit/runner/internal/torch"
 )
 
@@ -52,4 +53,7 @@ func setThreads(n int) {
 		n = runtime.NumCPU()
 	}
 	torch.SetThreads(n)
+	if n > 1 {
+		openmp.SleepWhenWaiting()
+	}
 }
