@@ -77,15 +77,18 @@ func TestPresetObjectives(t *testing.T) {
 		o.Token, o.Sentence, o.Document = token, sentence, document
 	}
 	for name, change := range map[string]func(o *Objective, d *Data){
-		"glm-base":          func(*Objective, *Data) {},
-		"glm-large":         func(*Objective, *Data) {},
-		"glm-410m":          func(o *Objective, _ *Data) { mixture(o, 0.5, 0, 0.5) },
-		"glm-515m":          func(o *Objective, _ *Data) { mixture(o, 0.5, 0, 0.5) },
-		"glm-roberta-large": func(o *Objective, _ *Data) { o.TaskMask = true },
-		"glm-2b":            func(o *Objective, d *Data) { large(o, d); mixture(o, 0.4, 0.3, 0.3) },
-		"glm-10b":           func(o *Objective, d *Data) { large(o, d); mixture(o, 0.5, 0.3, 0.2) },
-		"glm-10b-chinese":   func(o *Objective, d *Data) { large(o, d); mixture(o, 0.5, 0.3, 0.2) },
-		"glm-large-chinese": func(o *Objective, d *Data) { large(o, d); mixture(o, 0.4, 0.3, 0.3) },
+		"glm-base":                    func(*Objective, *Data) {},
+		"glm-large":                   func(*Objective, *Data) {},
+		"glm-large-no-shuffle":        func(o *Objective, _ *Data) { o.Shuffle = false },
+		"glm-large-sentinel":          func(o *Objective, _ *Data) { o.Sentinel = true },
+		"glm-large-no-block-position": func(o *Objective, _ *Data) { o.BlockPositions = false },
+		"glm-410m":                    func(o *Objective, _ *Data) { mixture(o, 0.5, 0, 0.5) },
+		"glm-515m":                    func(o *Objective, _ *Data) { mixture(o, 0.5, 0, 0.5) },
+		"glm-roberta-large":           func(o *Objective, _ *Data) { o.TaskMask = true },
+		"glm-2b":                      func(o *Objective, d *Data) { large(o, d); mixture(o, 0.4, 0.3, 0.3) },
+		"glm-10b":                     func(o *Objective, d *Data) { large(o, d); mixture(o, 0.5, 0.3, 0.2) },
+		"glm-10b-chinese":             func(o *Objective, d *Data) { large(o, d); mixture(o, 0.5, 0.3, 0.2) },
+		"glm-large-chinese":           func(o *Objective, d *Data) { large(o, d); mixture(o, 0.4, 0.3, 0.3) },
 		"glm-10b-1024": func(o *Objective, d *Data) {
 			large(o, d)
 			mixture(o, 0.4, 0.3, 0.3)

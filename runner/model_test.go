@@ -20,6 +20,8 @@ func TestParameterCounts(t *testing.T) {
 		"glm-base": 109_338_624, "glm-large": 334_688_256, "glm-410m": 410_265_600, "glm-515m": 514_632_960,
 		"glm-roberta-large": 354_873_344, "glm-2b": 1_920_122_880, "glm-10b": 9_880_682_496, "glm-10b-1024": 9_880_682_496,
 		"glm-large-chinese": 355_659_776, "glm-10b-chinese": 9_879_633_920,
+		// The ablations; sentinels add 1,022 words and padding.
+		"glm-large-no-shuffle": 334_688_256, "glm-large-no-block-position": 334_688_256, "glm-large-sentinel": 334_688_256,
 		"glm-small": 12_636_672, "glm-demo": 6_183_680,
 		"bert-base": 110_158_720, "bert-large": 336_295_808, "bert-small": 12_766_592, "bert-demo": 6_240_512,
 	}
