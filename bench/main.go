@@ -57,11 +57,12 @@ type size struct {
 	Warmup      int
 	Pairs       int // examples of RTE to score
 	Passages    int // of ReCoRD
+	Write       int // tokens of an answer
 }
 
 var (
-	full = size{MixedBytes: 10e6, LargeBytes: 2e9, SpanSeconds: 3, Layers: 6, Hidden: 256, Heads: 4, Batch: 8, Steps: 10, PlainSteps: 3, Warmup: 2, Pairs: 96, Passages: 12}
-	tiny = size{Documents: 2, MixedBytes: 200e3, LargeBytes: 20e6, SpanSeconds: 0.2, Layers: 2, Hidden: 64, Heads: 2, Batch: 2, Steps: 2, PlainSteps: 1, Warmup: 1, Pairs: 4, Passages: 2}
+	full = size{MixedBytes: 10e6, LargeBytes: 2e9, SpanSeconds: 3, Layers: 6, Hidden: 256, Heads: 4, Batch: 8, Steps: 10, PlainSteps: 3, Warmup: 2, Pairs: 96, Passages: 12, Write: 256}
+	tiny = size{Documents: 2, MixedBytes: 200e3, LargeBytes: 20e6, SpanSeconds: 0.2, Layers: 2, Hidden: 64, Heads: 2, Batch: 2, Steps: 2, PlainSteps: 1, Warmup: 1, Pairs: 4, Passages: 2, Write: 16}
 )
 
 // run measures the rows asked for; ok is false where one of them failed.

@@ -28,6 +28,7 @@ var measures = []measure{
 	{"spans", measureSpans},
 	{"train", measureTrain},
 	{"score", measureScore},
+	{"write", measureWrite},
 }
 
 // corpora are the texts, below the folder corpus of the data.

@@ -3,24 +3,36 @@
 package runner
 
 import (
+	"slices"
+
 	"github.com/glmkit/glmkit/runner/internal/torch"
 )
 
 // cache holds the keys and values of texts and of what is being written into
 // them, so that a new token costs one token's work. It is a stepper.
 type cache struct {
-	glm      *glm
-	keep     *torch.Scope   // owns what follows, a tensor a layer
-	context  []torch.Tensor // [texts, tokens, 3·hidden]
-	written  []torch.Tensor // [slots, capacity, 2·hidden]
-	sep      []int64        // tokens of each text
+	glm     *glm
+	keep    *torch.Scope   // owns what follows, a tensor a layer
+	context []torch.Tensor // [texts, tokens, 3·hidden]
+	written []torch.Tensor // [capacity, slots, 2·hidden]
+	sep     []int64        // tokens of each text
+	// places are, for each slot, the slots in which its tokens lie: a beam goes on
+	// from another without a copy of what that wrote.
+	places   [][]int32
 	capacity int
+
+	// On a CPU one call of ours computes a whole step, with work to write in.
+	decoder torch.Decoder
+	work    torch.Tensor
 }
 
-// newCache reads texts, Part A of each, and makes room for so many tokens in
-// each slot. Close it.
-func newCache(g *glm, texts [][]int32, slots, capacity int) (*cache, error) {
-	c := &cache{glm: g, keep: torch.NewScope(), capacity: capacity}
+// firstCapacity is the tokens of a slot that there is room for at first.
+const firstCapacity = 64
+
+// newCache reads texts, Part A of each, and makes room for so many slots. Close
+// it.
+func newCache(g *glm, texts [][]int32, slots int) (*cache, error) {
+	c := &cache{glm: g, keep: torch.NewScope(), capacity: firstCapacity, places: make([][]int32, slots)}
 	b := &batch{size: len(texts)}
 	for _, tokens := range texts {
 		b.length = max(b.length, len(tokens))
@@ -43,13 +55,17 @@ func newCache(g *glm, texts [][]int32, slots, capacity int) (*cache, error) {
 	})
 	for i := range c.context {
 		c.context[i] = s.Move(c.keep, c.context[i])
-		c.written = append(c.written, c.keep.Zeros(torch.Float32, g.device, int64(slots), int64(capacity), 2*int64(g.config.Hidden)))
+		c.written = append(c.written, c.keep.Zeros(torch.Float32, g.device, firstCapacity, int64(slots), 2*int64(g.config.Hidden)))
 	}
-	if err := s.Err(); err != nil {
-		c.close()
-		return nil, err
+	c.work = c.keep.Zeros(torch.Float32, torch.CPU, int64(slots)*int64(g.config.Vocab+6*g.config.Hidden))
+	if g.device == torch.CPU {
+		c.decoder = torch.Decoder{Weights: g.params.tensors[:5+12*g.config.Layers], Layers: g.config.Layers, Heads: g.config.Heads}
 	}
-	if err := c.keep.Err(); err != nil {
+	err := s.Err()
+	if err == nil {
+		err = c.keep.Err()
+	}
+	if err != nil {
 		c.close()
 		return nil, err
 	}
@@ -58,42 +74,71 @@ func newCache(g *glm, texts [][]int32, slots, capacity int) (*cache, error) {
 
 func (c *cache) close() { c.keep.Close() }
 
-func (c *cache) step(feeds []feed) ([][]float32, error) {
+// grow makes room for twice as many tokens in each slot.
+func (c *cache) grow() {
+	keep := torch.NewScope()
+	for i, old := range c.written {
+		c.written[i] = keep.Cat(old, keep.Zeros(torch.Float32, c.glm.device, int64(c.capacity), int64(len(c.places)), 2*int64(c.glm.config.Hidden)))
+	}
+	for i := range c.context {
+		c.context[i] = c.keep.Move(keep, c.context[i])
+	}
+	c.work = c.keep.Move(keep, c.work)
+	c.keep.Close()
+	c.keep, c.capacity = keep, 2*c.capacity
+}
+
+func (c *cache) step(feeds []feed, size, k int) ([]torch.Likely, error) {
 	n := len(feeds)
-	rows := make([]torch.CachedRow, n)
+	rows, banned := make([]torch.CachedRow, n), make([][]int32, n)
 	input, position, block := make([]int64, n), make([]int64, n), make([]int64, n)
+	places := torch.Places{}
+	for _, f := range feeds {
+		for f.length >= c.capacity {
+			c.grow()
+		}
+		places.Width = max(places.Width, f.length+1)
+	}
+	places.Slots = make([]int32, n*places.Width)
 	for i, f := range feeds {
 		rows[i] = torch.CachedRow{Text: int64(f.text), Sep: c.sep[f.text], Slot: int64(f.slot), Length: int64(f.length)}
 		input[i], position[i], block[i] = int64(f.token), int64(f.position), int64(f.block)
+		c.places[f.slot] = append(c.places[f.slot][:f.length], int32(f.slot))
+		copy(places.Slots[i*places.Width:], c.places[f.slot])
+		banned[i] = f.banned
 	}
 	s := torch.NewScope()
 	defer s.Close()
-	x := tensors{input: index(s, input, c.glm.device), position: index(s, position, c.glm.device), block: index(s, block, c.glm.device)}
+	logits := c.work
+	if len(c.decoder.Weights) > 0 {
+		s.Write(c.decoder, c.work, c.context, c.written, input, position, block, rows, places)
+	} else {
+		logits = c.byOperations(s, input, position, block, rows, places)
+	}
+	likely := s.Likeliest(logits, c.glm.config.Vocab, size, feeds[0].end, banned, k)
+	return likely, s.Err()
+}
+
+// byOperations are the logits [rows, V] of a step, on the CPU, by single
+// operations wherever the model is.
+func (c *cache) byOperations(s *torch.Scope, input, position, block []int64, rows []torch.CachedRow, places torch.Places) torch.Tensor {
+	d := c.glm.device
+	x := tensors{input: index(s, input, d), position: index(s, position, d), block: index(s, block, d)}
 	layer := 0
 	h := c.glm.encode(s, c.glm.embed(s, x), func(s *torch.Scope, qkv torch.Tensor) torch.Tensor {
 		layer++
-		return s.CachedAttention(qkv, c.context[layer-1], c.written[layer-1], rows, c.glm.config.Heads)
+		return s.CachedAttention(qkv, c.context[layer-1], c.written[layer-1], rows, places, c.glm.config.Heads)
 	})
-	values := s.Floats(s.LogSoftmax(c.glm.vocabulary(s, h, torch.Tensor{}), 1))
-	if err := s.Err(); err != nil {
-		return nil, err
-	}
-	out := make([][]float32, n)
-	for i := range out {
-		out[i] = values[i*c.glm.config.Vocab : (i+1)*c.glm.config.Vocab]
-	}
-	return out, nil
+	return s.To(c.glm.vocabulary(s, h, torch.Tensor{}), torch.CPU, torch.Float32)
 }
 
-func (c *cache) copySlots(to, from []int, length int) error {
-	a, b := make([]int64, len(to)), make([]int64, len(to))
-	for i := range to {
-		a[i], b[i] = int64(to[i]), int64(from[i])
+// copySlots lets slots go on from the first length tokens of others.
+func (c *cache) copySlots(to, from []int, length int) {
+	places := make([][]int32, len(from))
+	for i, slot := range from {
+		places[i] = slices.Clone(c.places[slot][:length])
 	}
-	s := torch.NewScope()
-	defer s.Close()
-	for _, written := range c.written {
-		s.CopySlots(written, a, b, length)
+	for i, slot := range to {
+		c.places[slot] = places[i]
 	}
-	return s.Err()
 }

@@ -67,6 +67,8 @@ type State struct {
 	// choices of several tokens. An empty loss is cross_entropy.
 	Loss          string  `json:"loss,omitempty"`
 	LengthPenalty float64 `json:"length_penalty,omitempty"`
+	// LabelSmoothing is configs.Recipe's in a task whose answers are written.
+	LabelSmoothing float64 `json:"label_smoothing,omitempty"`
 	// PretrainedTokens and PretrainedSteps are those of the weights started from.
 	PretrainedTokens int64 `json:"pretrained_tokens,omitempty"`
 	PretrainedSteps  int   `json:"pretrained_steps,omitempty"`
@@ -89,7 +91,7 @@ type Best struct {
 
 // choosing is how a run's model scores and learns choices.
 func (st State) choosing() choosing {
-	return choosing{lengthPenalty: st.LengthPenalty, loss: st.Loss}
+	return choosing{lengthPenalty: st.LengthPenalty, loss: st.Loss, smoothing: st.LabelSmoothing}
 }
 
 // manifest names a checkpoint's files with their sha256 in hex.

@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"github.com/glmkit/glmkit/configs"
+	"github.com/glmkit/glmkit/runner/internal/torch"
 )
 
 // Decoding says how blanks are filled. Draws depend on Seed, the prompt's Number
@@ -54,15 +55,18 @@ type feed struct {
 	text, slot             int
 	length                 int // tokens that the slot has before it
 	token, position, block int32
+	banned                 []int32 // tokens that must not follow,
+	end                    int32   // the one that is no word but may
 }
 
 // stepper computes what follows.
 type stepper interface {
-	// step reads a token for each feed, whose slots differ, and returns the
-	// log-probabilities of the next one, a row for each.
-	step(feeds []feed) ([][]float32, error)
-	// copySlots gives slots the first length tokens of others, all at once.
-	copySlots(to, from []int, length int) error
+	// step reads a token for each feed, whose slots differ, and returns for each
+	// the k likeliest ones below size, or the end, that may follow.
+	step(feeds []feed, size, k int) ([]torch.Likely, error)
+	// copySlots lets slots go on from the first length tokens of others, all at
+	// once.
+	copySlots(to, from []int, length int)
 }
 
 // writingTokens are the tokens that decoding must know.
@@ -117,7 +121,7 @@ func (f *filling) feeds(to []feed) []feed {
 	if f.finished() && f.replay == nil {
 		return to
 	}
-	one := feed{text: f.text, length: f.start + f.fed, block: int32(f.fed + 1), token: f.tokens.sop}
+	one := feed{text: f.text, length: f.start + f.fed, block: int32(f.fed + 1), token: f.tokens.sop, end: f.tokens.eop}
 	if f.replay != nil {
 		one.slot, one.position = f.text*f.Beams, int32(f.blanks[len(f.answers)-1])
 		if f.fed > 0 {
@@ -131,13 +135,27 @@ func (f *filling) feeds(to []feed) []feed {
 		if f.fed > 0 {
 			one.token = b.tokens[f.fed-1]
 		}
+		one.banned = f.banned(b.tokens)
 		to = append(to, one)
 	}
 	return to
 }
 
-// take goes on with the log-probabilities of its feeds.
-func (f *filling) take(rows [][]float32, s stepper) error {
+// looked is how many of the tokens that may follow are looked at.
+func (f *filling) looked() int {
+	switch {
+	case f.Sample && f.TopK > 0:
+		return min(f.TopK, f.tokens.size+1)
+	case f.Sample:
+		return f.tokens.size + 1
+	case f.Beams > 1:
+		return 2 * f.Beams
+	}
+	return 1
+}
+
+// take goes on with what may follow its feeds.
+func (f *filling) take(rows []torch.Likely, s stepper) error {
 	f.fed++
 	if f.replay != nil {
 		if f.fed == len(f.replay)+1 {
@@ -146,119 +164,81 @@ func (f *filling) take(rows [][]float32, s stepper) error {
 		}
 		return nil
 	}
-	for i, row := range rows {
-		for _, p := range row {
-			if p != p {
-				return fmt.Errorf("blank %d, token %d: the model's output is not a number", len(f.answers)+1, f.fed)
-			}
+	for _, row := range rows {
+		if row.NaN {
+			return fmt.Errorf("blank %d, token %d: the model's output is not a number", len(f.answers)+1, f.fed)
 		}
-		f.forbid(row, f.live[i].tokens)
 	}
-	if f.Sample {
-		return f.one(f.draw(rows[0]), rows[0])
+	switch {
+	case f.Beams > 1:
+		f.search(rows, s)
+	case len(rows[0].IDs) == 0: // nothing is allowed any more
+		f.end(f.written(f.live[0], 0, false))
+	case f.Sample:
+		f.one(rows[0], f.draw(rows[0]))
+	default:
+		f.one(rows[0], 0)
 	}
-	if f.Beams == 1 {
-		return f.one(likeliest(rows[0]), rows[0])
-	}
-	return f.search(rows, s)
+	return nil
 }
 
-// forbid makes impossible what an answer must not go on with. Probabilities of
-// the rest stay as they are.
-func (f *filling) forbid(row []float32, tokens []int32) {
-	no := float32(math.Inf(-1))
-	end := row[f.tokens.eop]
-	for i := f.tokens.size; i < len(row); i++ {
-		row[i] = no
-	}
-	for _, id := range f.tokens.never {
-		row[id] = no
-	}
-	row[f.tokens.eop] = end
+// banned are the tokens that an answer must not go on with.
+func (f *filling) banned(tokens []int32) []int32 {
+	no := slices.Clip(f.tokens.never)
 	if len(tokens) < f.MinLength {
-		row[f.tokens.eop] = no
+		no = append(no, f.tokens.eop)
 	}
 	if n := f.NoRepeat; n > 0 && len(tokens) >= n {
 		last := tokens[len(tokens)-n+1:]
 		for i := 0; i+n <= len(tokens); i++ {
 			if slices.Equal(tokens[i:i+n-1], last) {
-				row[tokens[i+n-1]] = no
+				no = append(no, tokens[i+n-1])
 			}
 		}
 	}
+	return no
 }
 
-func likeliest(row []float32) int32 {
-	best := 0
-	for i, p := range row {
-		if p > row[best] {
-			best = i
-		}
-	}
-	return int32(best)
-}
-
-// draw takes a token at random.
-func (f *filling) draw(row []float32) int32 {
-	type choice struct {
-		id int32
-		p  float64 // logarithm, then weight
-	}
-	var choices []choice
-	for id, p := range row {
-		if !math.IsInf(float64(p), -1) {
-			choices = append(choices, choice{int32(id), float64(p) / f.Temperature})
-		}
-	}
-	if len(choices) == 0 {
-		return f.tokens.eop
-	}
-	slices.SortStableFunc(choices, func(a, b choice) int { return cmp.Compare(b.p, a.p) })
-	if f.TopK > 0 {
-		choices = choices[:min(f.TopK, len(choices))]
-	}
-	total, most := 0.0, choices[0].p
-	for i := range choices {
-		choices[i].p = math.Exp(choices[i].p - most)
-		total += choices[i].p
+// draw takes one of the tokens at random and returns its place.
+func (f *filling) draw(row torch.Likely) int {
+	weights := make([]float64, len(row.IDs))
+	total := 0.0
+	for i, p := range row.LogP {
+		weights[i] = math.Exp(float64(p-row.LogP[0]) / f.Temperature)
+		total += weights[i]
 	}
 	if f.TopP > 0 {
 		sum, n := 0.0, 0
-		for ; n < len(choices) && (n == 0 || sum < f.TopP*total); n++ {
-			sum += choices[n].p
+		for ; n < len(weights) && (n == 0 || sum < f.TopP*total); n++ {
+			sum += weights[n]
 		}
-		choices, total = choices[:n], sum
+		weights, total = weights[:n], sum
 	}
 	source := rand.New(rand.NewPCG(mix(f.Seed, f.number), uint64(len(f.answers))<<32|uint64(f.fed)))
 	at := source.Float64() * total
-	for _, c := range choices {
-		if at -= c.p; at < 0 {
-			return c.id
+	for i, w := range weights {
+		if at -= w; at < 0 {
+			return i
 		}
 	}
-	return choices[len(choices)-1].id
+	return len(weights) - 1
 }
 
-// one goes on with the only beam.
-func (f *filling) one(token int32, row []float32) error {
+// one goes on with the only beam by the token at a place.
+func (f *filling) one(row torch.Likely, at int) {
 	b := &f.live[0]
-	p := float64(row[token])
-	if math.IsInf(p, -1) { // nothing is allowed any more
-		f.end(f.written(*b, 0, false))
-		return nil
-	}
+	token, p := int32(row.IDs[at]), float64(row.LogP[at])
 	if f.tell != nil {
 		f.tell(len(f.answers), token)
 	}
 	if token == f.tokens.eop {
 		f.end(f.written(*b, p, true))
-		return nil
+		return
 	}
 	b.tokens, b.sum = append(b.tokens, token), b.sum+p
 	if len(b.tokens) == f.MaxLength {
 		f.end(f.written(*b, 0, false))
 	}
-	return nil
 }
 
 // written is a beam as an answer, with the log-probability of what ends it.
@@ -285,31 +265,22 @@ type candidate struct {
 // goes on has a better score now than the worst of them. Unlike there, the
 // greedy answer is never given up, so that without a length penalty no search
 // ends below it.
-func (f *filling) search(rows [][]float32, s stepper) error {
+func (f *filling) search(rows []torch.Likely, s stepper) {
 	var best []candidate
 	for i, row := range rows {
-		for id, p := range row {
-			sum := f.live[i].sum + float64(p)
-			if math.IsInf(sum, -1) || len(best) == 2*f.Beams && sum <= best[len(best)-1].sum {
-				continue
-			}
-			at, _ := slices.BinarySearchFunc(best, sum, func(c candidate, sum float64) int {
-				if c.sum >= sum {
-					return -1
-				}
-				return 1
-			})
-			best = slices.Insert(best, at, candidate{i, int32(id), sum})
-			best = best[:min(len(best), 2*f.Beams)]
+		for j, id := range row.IDs {
+			best = append(best, candidate{i, int32(id), f.live[i].sum + float64(row.LogP[j])})
 		}
 	}
+	slices.SortStableFunc(best, func(a, b candidate) int { return cmp.Compare(b.sum, a.sum) })
+	best = best[:min(len(best), 2*f.Beams)]
 	greedy := candidate{from: slices.IndexFunc(f.live, func(b beam) bool { return b.greedy })}
-	if greedy.from >= 0 {
-		greedy.token = likeliest(rows[greedy.from])
-		greedy.sum = f.live[greedy.from].sum + float64(rows[greedy.from][greedy.token])
+	followed := greedy.from < 0 || len(rows[greedy.from].IDs) == 0
+	if !followed {
+		row := rows[greedy.from]
+		greedy.token, greedy.sum = int32(row.IDs[0]), f.live[greedy.from].sum+float64(row.LogP[0])
 	}
 	var next []candidate
-	followed := greedy.from < 0 || math.IsInf(greedy.sum, -1)
 	for rank, c := range best {
 		followed = followed || c == greedy && (rank < f.Beams || c.token != f.tokens.eop && len(next) < f.Beams)
 		if c.token != f.tokens.eop && len(next) < f.Beams {
@@ -341,13 +312,12 @@ func (f *filling) search(rows [][]float32, s stepper) error {
 		}
 	case len(live) > 0 && (len(f.ended) < f.Beams || f.ended[f.Beams-1].Score < f.score(live[0].sum, len(live[0].tokens))):
 		f.live = live
-		if slices.Equal(from, to) {
-			return nil
+		if !slices.Equal(from, to) {
+			s.copySlots(to, from, f.start+f.fed)
 		}
-		return s.copySlots(to, from, f.start+f.fed)
+		return
 	}
 	f.end(f.ended...)
-	return nil
 }
 
 // ending is a beam that goes on to its end, with the sum that it then has.
@@ -397,7 +367,7 @@ func fillAll(s stepper, fillings []*filling, interrupted func() error) error {
 		if err := interrupted(); err != nil {
 			return err
 		}
-		rows, err := s.step(feeds)
+		rows, err := s.step(feeds, fillings[0].tokens.size, fillings[0].looked())
 		if err != nil {
 			return err
 		}

@@ -301,3 +301,57 @@ func TestFillRefuses(t *testing.T) {
 		t.Errorf("NaN: %v", err)
 	}
 }
+
+// The step of one call says what single operations say, in every form of
+// decoding, also where answers outgrow the room that there is at first.
+func TestStepByOperations(t *testing.T) {
+	for name, d := range map[string]Decoding{
+		"greedy":  {Decoding: configs.Decoding{Beams: 1, MaxLength: 6}},
+		"beam":    {Decoding: configs.Decoding{Beams: 5, MaxLength: 40, MinLength: 39, LengthPenalty: 0.7}},
+		"samples": {Decoding: configs.Decoding{Beams: 1, MaxLength: 6, Sample: true, Temperature: 1.5}, Seed: 3},
+	} {
+		g := sharp(t, 8, 1)
+		prompts := somePrompts(g)
+		var answers [2][][][]Written
+		if err := torch.Do(func() error {
+			for i := range answers {
+				sp := g.Tokenizer.Special()
+				tokens := writingTokens{sop: sp.SOP, eop: sp.EOP, size: g.Tokenizer.Size(), never: []int32{sp.Pad, sp.Unk, sp.CLS, sp.Mask}}
+				var fillings []*filling
+				var texts [][]int32
+				for n, p := range prompts {
+					fillings, texts = append(fillings, newFilling(d, tokens, n, uint64(n), p.Blanks)), append(texts, p.Tokens)
+				}
+				c, err := newCache(g.model.network.(*glm), texts, len(prompts)*d.Beams)
+				if err != nil {
+					return err
+				}
+				defer c.close()
+				if i == 1 {
+					c.decoder = torch.Decoder{}
+				}
+				if err := fillAll(c, fillings, func() error { return nil }); err != nil {
+					return err
+				}
+				if name == "beam" && c.capacity != 2*firstCapacity {
+					t.Errorf("room for %d tokens", c.capacity)
+				}
+				for _, f := range fillings {
+					answers[i] = append(answers[i], f.answers)
+				}
+			}
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		for i, blanks := range answers[0] {
+			for k, one := range blanks {
+				for n, w := range one {
+					if other := answers[1][i][k][n]; !slices.Equal(w.Tokens, other.Tokens) || math.Abs(w.LogProb-other.LogProb) > 1e-3 {
+						t.Errorf("%s, text %d, blank %d: %v, by operations %v", name, i, k, w, other)
+					}
+				}
+			}
+		}
+	}
+}

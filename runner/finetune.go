@@ -135,6 +135,9 @@ func largestID(examples []tasks.Encoded) (most int32) {
 // scores a word or a class has no log-probabilities of choices: their other
 // losses would be those of something else.
 func (st *State) choose(recipe configs.Recipe, h tasks.Header) error {
+	if h.Scoring == tasks.Written {
+		st.LabelSmoothing = recipe.LabelSmoothing
+	}
 	if h.Scoring == tasks.MultiToken || h.Scoring == tasks.Ranked {
 		st.LengthPenalty = recipe.LengthPenalty
 		if recipe.Loss != configs.CrossEntropyLoss {

@@ -122,16 +122,14 @@ func (g *Generator) Fill(ctx context.Context, prompts []Prompt, d Decoding, tell
 func (g *Generator) fill(ctx context.Context, prompts []Prompt, first int, d Decoding, tokens writingTokens, tell func(prompt, blank int, token int32)) ([][][]Written, error) {
 	var fillings []*filling
 	var texts [][]int32
-	capacity := 0
 	for i, p := range prompts {
 		f := newFilling(d, tokens, i, uint64(p.Number), p.Blanks)
 		if tell != nil {
 			f.tell = func(blank int, token int32) { tell(first+i, blank, token) }
 		}
 		fillings, texts = append(fillings, f), append(texts, p.Tokens)
-		capacity = max(capacity, len(p.Blanks)*(d.MaxLength+1))
 	}
-	c, err := newCache(g.model.network.(*glm), texts, len(prompts)*d.Beams, capacity)
+	c, err := newCache(g.model.network.(*glm), texts, len(prompts)*d.Beams)
 	if err != nil {
 		return nil, err
 	}

@@ -14,16 +14,18 @@ import (
 // largest number of choices in its batch.
 const absentChoice = -10000
 
-// choosing is how scores of choices are taken and trained.
+// choosing is how scores of choices are taken and trained, and written answers
+// learnt.
 type choosing struct {
 	lengthPenalty float64
-	loss          string // configs.Recipe.Loss
+	loss          string  // configs.Recipe.Loss
+	smoothing     float64 // of answers that are written
 }
 
 // tokenLoss is the summed cross-entropy, in nats, of a batch's targets. Only
 // their positions reach the vocabulary projection.
 func tokenLoss(s *torch.Scope, m *model, b *batch) torch.Tensor {
-	return s.CrossEntropySum(rowLogits(s, m, b, torch.Tensor{}), index(s, b.targets, m.device))
+	return s.CrossEntropySum(rowLogits(s, m, b, torch.Tensor{}), index(s, b.targets, m.device), m.choosing.smoothing)
 }
 
 // rowLogits returns the logits [N, V] at a batch's rows; with only token ids of
@@ -196,9 +198,9 @@ func exampleLoss(s *torch.Scope, m *model, e *exampleBatch) torch.Tensor {
 	case configs.GenerativeLoss:
 		return s.Scale(s.Sum(right()), -1)
 	case configs.MixLoss:
-		return s.Add(s.CrossEntropySum(logits, labels), s.Scale(s.Sum(right()), -1))
+		return s.Add(s.CrossEntropySum(logits, labels, 0), s.Scale(s.Sum(right()), -1))
 	}
-	return s.CrossEntropySum(logits, labels)
+	return s.CrossEntropySum(logits, labels, 0)
 }
 
 // A batch of windows counts its target tokens, one of examples its examples.

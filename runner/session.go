@@ -300,6 +300,8 @@ func sameRun(dir string, saved, asked State) error {
 		differ = fmt.Sprintf("its finetune.loss is %s, asked for %s", cmp.Or(saved.Loss, configs.CrossEntropyLoss), cmp.Or(asked.Loss, configs.CrossEntropyLoss))
 	case saved.LengthPenalty != asked.LengthPenalty:
 		differ = fmt.Sprintf("its finetune.length_penalty is %v, asked for %v", saved.LengthPenalty, asked.LengthPenalty)
+	case saved.LabelSmoothing != asked.LabelSmoothing:
+		differ = fmt.Sprintf("its finetune.label_smoothing is %v, asked for %v", saved.LabelSmoothing, asked.LabelSmoothing)
 	case saved.Precision != asked.Precision:
 		differ = fmt.Sprintf("its matrix products are %s, here %s (compute.precision)", saved.Precision, asked.Precision)
 	case saved.TotalSteps != asked.TotalSteps:

@@ -124,7 +124,7 @@ func TestSharedContexts(t *testing.T) {
 				want, wantNorms := gradients(func(s *torch.Scope) torch.Tensor {
 					var losses []torch.Tensor
 					for _, e := range examples {
-						losses = append(losses, s.Reshape(s.CrossEntropySum(alone(s, m, e), index(s, []int64{int64(e.Label)}, m.device)), 1))
+						losses = append(losses, s.Reshape(s.CrossEntropySum(alone(s, m, e), index(s, []int64{int64(e.Label)}, m.device), 0), 1))
 					}
 					return s.Sum(s.Cat(losses...))
 				})

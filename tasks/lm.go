@@ -3,6 +3,7 @@ package tasks
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -86,8 +87,9 @@ func (l LanguageModel) block(prompt, end, target []int32) spans.Block {
 }
 
 // TextForms are the forms of a text whose perplexity is measured: a document a
-// file, a document a line, or a file of WikiText as one document.
-var TextForms = []string{"file", "lines", "wikitext"}
+// file, a document a line, as it is or as {"text": …}, or a file of WikiText as one
+// document.
+var TextForms = []string{"file", "lines", "jsonl", "wikitext"}
 
 // ReadTexts yields the documents of a text in one of TextForms, with their words
 // as Words counts them; WikiText is detokenized first, its words are those of the
@@ -106,15 +108,25 @@ func ReadTexts(path, form string, yield func(text string, words int) error) erro
 	}
 	text := strings.TrimPrefix(string(content), "\ufeff")
 	documents := []string{text}
-	if form == "lines" {
+	if form == "lines" || form == "jsonl" {
 		documents = strings.Split(text, "\n")
 	}
 	found := false
-	for _, document := range documents {
+	for i, document := range documents {
 		if strings.TrimFunc(document, isSpace) == "" {
 			continue
 		}
 		found = true
+		if form == "jsonl" {
+			object, err := parseObject([]byte(document))
+			var state lineState
+			if err == nil {
+				document, err = value{json: object, line: &state}.field("text").text(), state.wrong
+			}
+			if err = cmp.Or(err, state.wrong); err != nil {
+				return &corpus.DataError{Path: path, Line: i + 1, Err: err, Hint: `JSON lines, {"text": "a document"}`}
+			}
+		}
 		words := Words(document)
 		if form == "wikitext" {
 			document = DetokenizeWikiText(document)

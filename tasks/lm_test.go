@@ -154,3 +154,40 @@ func TestDetokenizeWikiText(t *testing.T) {
 		t.Errorf("%d words", n)
 	}
 }
+
+func TestReadTexts(t *testing.T) {
+	dir := folder(t, map[string]string{
+		"plain": "\ufeffone two \n\nthree  four\n", "wiki": " = One = \n a @-@ b , c \n", "json": "{\"text\": \"one two\"}\n\n{\"text\": \"three\", \"more\": 1}\n",
+		"latin": "one\n\xff\n", "empty": " \n", "odd": "{\"text\": \"a\"}\n{\"body\": \"b\"}\n",
+	})
+	for _, test := range []struct {
+		name, form string
+		want       []string
+		words      []int
+	}{
+		{"plain", "file", []string{"one two \n\nthree  four\n"}, []int{5}},
+		{"plain", "lines", []string{"one two ", "three  four"}, []int{2, 3}},
+		{"json", "jsonl", []string{"one two", "three"}, []int{2, 1}},
+		{"wiki", "wikitext", []string{" = One =\na-b, c\n"}, []int{9}},
+	} {
+		var got []string
+		var words []int
+		err := ReadTexts(filepath.Join(dir, test.name), test.form, func(text string, n int) error {
+			got, words = append(got, text), append(words, n)
+			return nil
+		})
+		if err != nil || !slices.Equal(got, test.want) || !slices.Equal(words, test.words) {
+			t.Errorf("%s as %s: %q, %v words, %v; want %q, %v", test.name, test.form, got, words, err, test.want, test.words)
+		}
+	}
+	for name, want := range map[string]string{"latin": "latin:2: the text is not UTF-8", "empty": "there is no text", "odd": "odd:2: ", "plain": "plain:1: ", "none": "none"} {
+		err := ReadTexts(filepath.Join(dir, name), map[bool]string{true: "jsonl", false: "file"}[name == "odd" || name == "plain"], func(string, int) error { return nil })
+		var data *corpus.DataError
+		if !errors.As(err, &data) || !strings.Contains(err.Error(), want) || data.Hint == "" {
+			t.Errorf("%s: %v, want %q", name, err, want)
+		}
+	}
+	if err := ReadTexts(filepath.Join(dir, "plain"), "line", nil); err == nil || !strings.Contains(err.Error(), "did you mean lines?") {
+		t.Errorf("a form unknown: %v", err)
+	}
+}

@@ -178,7 +178,7 @@ func (h Header) check(e Encoded) error {
 		return fmt.Errorf("label %d of %d choices", e.Label, len(e.Choices))
 	}
 	sp := h.Special // some vocabularies have all of these behind their entries
-	rows := max(int32(h.VocabSize), 1+max(sp.Pad, sp.CLS, sp.SEP, sp.Mask, sp.SOP, sp.EOP))
+	rows := max(int32(h.VocabSize), 1+max(sp.Pad, sp.CLS, sp.SEP, sp.Mask, sp.SMask, sp.GMask, sp.SOP, sp.EOP))
 	for _, b := range e.Sequences {
 		most := h.MaxLength + h.TargetLength
 		if len(b.Input) > most || b.Sep < 2 {

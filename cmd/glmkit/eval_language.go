@@ -63,8 +63,9 @@ all others stand behind the blank.
 ppl is over the vocabulary's tokens and depends on it; word ppl is over words,
 the stretches between single spaces of the file as it is, and does not.
 
---format file takes each file as one document, lines each of its lines, and
-wikitext a file of WikiText as one document, whose tokenization it undoes first.`,
+--format file takes each file as one document, lines each of its lines, jsonl each
+{"text": …}, and wikitext a file of WikiText as one document, whose tokenization it
+undoes first.`,
 		Example: `  glmkit eval perplexity runs/glm --text wikitext-103-valid.txt --format wikitext
   glmkit eval perplexity runs/a runs/b --text books.txt --format lines --context unidirectional --json`,
 		Args: cobra.MinimumNArgs(1),

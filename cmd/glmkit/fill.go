@@ -19,6 +19,7 @@ type fillOptions struct {
 	run, file string
 	texts     []string
 	json      bool
+	rate      bool
 	seed      uint64
 	configs.Decoding
 	deviceFlags
@@ -39,7 +40,8 @@ blank gets one at its end, [gMASK] if the model knows it. Blanks are filled from
 left to right, and what was filled is read with the rest. The likeliest token is
 taken each time, unless --beams or --sample say otherwise.
 
-On a terminal the text is written as it is found. --json writes an object a
+On a terminal the text is written as it is found; Ctrl-C stops it and returns to
+the prompt, where another one leaves. --json writes an object a
 text: the text filled, and of each blank the answers, the best first, with the
 sums of their tokens' log-probabilities; ended is false where --max-tokens cut
 an answer short.`,
@@ -53,6 +55,7 @@ an answer short.`,
 	f := cmd.Flags()
 	f.StringVar(&o.file, "file", "", "fill the lines of this `file`")
 	f.BoolVar(&o.json, "json", false, "write one JSON object a text, with alternatives and log-probabilities")
+	f.BoolVar(&o.rate, "rate", false, "tell at the end how many tokens a second were written, loading the model left out")
 	f.IntVar(&o.Beams, "beams", 1, "answers searched beside each other")
 	f.Float64Var(&o.LengthPenalty, "length-penalty", 0, "divide an answer's log-probability by its length to this power")
 	f.IntVar(&o.MinLength, "min-tokens", 0, "tokens of an answer at least")
@@ -76,8 +79,8 @@ func (o fillOptions) typed(s streams) bool {
 }
 
 // lines yields the texts to be filled: the arguments, or lines that are not
-// blank. It stops when ctx is done, though a line is still waited for.
-func (o fillOptions) lines(ctx context.Context, s streams, before func(), yield func(text string) error) error {
+// blank. before is called before each line and says what ends the waiting for it.
+func (o fillOptions) lines(s streams, before func() (context.Context, context.CancelFunc), yield func(text string) error) error {
 	for _, text := range o.texts {
 		if err := yield(text); err != nil {
 			return err
@@ -102,15 +105,17 @@ func (o fillOptions) lines(ctx context.Context, s streams, before func(), yield 
 	lines := make(chan line)
 	reader := bufio.NewReader(in)
 	for n, found := 1, false; ; n++ {
-		before()
+		ctx, stop := before()
 		go func() {
 			text, err := reader.ReadString('\n')
 			lines <- line{text, err}
 		}()
 		select {
 		case <-ctx.Done():
+			stop()
 			return ctx.Err()
 		case l := <-lines:
+			stop()
 			if strings.TrimSpace(l.text) != "" {
 				found = true
 				if err := yield(strings.TrimRight(l.text, "\r\n")); err != nil {
@@ -155,6 +160,12 @@ type filledJSON struct {
 	Text   string      `json:"text"`
 	Filled string      `json:"filled"`
 	Blanks []blankJSON `json:"blanks"`
+}
+
+// rateJSON is what --json --rate writes at the end.
+type rateJSON struct {
+	Tokens int     `json:"tokens"` // written, ends counted
+	Rate   float64 `json:"tokens_per_s"`
 }
 
 type blankJSON struct {

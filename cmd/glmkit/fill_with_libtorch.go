@@ -8,7 +8,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"os/signal"
 	"strings"
+	"syscall"
+	"time"
 
 	"github.com/glmkit/glmkit/configs"
 	"github.com/glmkit/glmkit/runner"
@@ -25,31 +29,48 @@ func fill(ctx context.Context, s streams, o fillOptions) error {
 	defer g.Close()
 	w := &fillWriter{fillOptions: o, g: g, out: s.out, note: noteTo(s), stream: isTerminal(s.out) && !o.json && o.Beams == 1}
 	typed := o.typed(s)
-	before := func() {}
+	before := func() (context.Context, context.CancelFunc) { return ctx, func() {} }
+	until := before // the end of a text's filling
 	if typed {
-		fmt.Fprintln(s.err, "A text with [MASK], and Enter. Ctrl-D ends it.")
-		before = func() { fmt.Fprint(s.err, "> ") }
+		fmt.Fprintln(s.err, "A text with [MASK], and Enter. Ctrl-C stops writing, Ctrl-D ends.")
+		// Ctrl-C has done its work when a text is stopped: the next one is to be read.
+		ended, stop := signal.NotifyContext(context.WithoutCancel(ctx), syscall.SIGTERM)
+		defer stop()
+		ctx = ended
+		until = func() (context.Context, context.CancelFunc) { return signal.NotifyContext(ended, os.Interrupt) }
+		before = func() (context.Context, context.CancelFunc) {
+			fmt.Fprint(s.err, "> ")
+			return until()
+		}
 	}
 	var waiting []string
-	err = o.lines(ctx, s, before, func(text string) error {
+	err = o.lines(s, before, func(text string) error {
 		if waiting = append(waiting, text); !typed && !w.stream && len(waiting) < fillTogether {
 			return nil
 		}
-		err := w.fill(ctx, waiting)
+		filling, stop := until()
+		err := w.fill(filling, waiting)
+		stop()
 		waiting = nil
 		var usage *configs.Error
-		if typed && errors.As(err, &usage) {
+		switch {
+		case typed && errors.As(err, &usage):
 			fmt.Fprintln(s.err, err) // a person types another one
 			return nil
+		case typed && errors.Is(err, context.Canceled):
+			return ctx.Err()
 		}
 		return err
 	})
 	if err == nil && len(waiting) > 0 {
 		err = w.fill(ctx, waiting)
 	}
+	if err == nil && o.rate {
+		err = w.tellRate(s.err)
+	}
 	if typed {
 		fmt.Fprintln(s.err)
-		if ctx.Err() != nil {
+		if errors.Is(err, context.Canceled) {
 			return nil // the usual way to leave a prompt
 		}
 	}
@@ -71,6 +92,33 @@ type fillWriter struct {
 	stream bool // write while filling, one text at a time
 	noted  bool
 	done   int // texts
+	tokens int // written, ends counted
+	took   time.Duration
+}
+
+// tellRate says how fast texts were filled.
+func (w *fillWriter) tellRate(to io.Writer) error {
+	r := rateJSON{w.tokens, float64(w.tokens) / max(w.took.Seconds(), 1e-9)}
+	if w.json {
+		return json.NewEncoder(w.out).Encode(r)
+	}
+	_, err := fmt.Fprintf(to, "%d tokens in %s, %.0f a second\n", r.Tokens, w.took.Round(time.Millisecond), r.Rate)
+	return err
+}
+
+// filled are the answers to prompts, counted.
+func (w *fillWriter) filled(ctx context.Context, prompts []runner.Prompt, d runner.Decoding, tell func(prompt, blank int, token int32)) ([][][]runner.Written, error) {
+	start := time.Now()
+	answers, err := w.g.Fill(ctx, prompts, d, tell)
+	w.took += time.Since(start)
+	for _, blanks := range answers {
+		for _, of := range blanks {
+			if w.tokens += len(of[0].Tokens); of[0].Ended {
+				w.tokens++
+			}
+		}
+	}
+	return answers, err
 }
 
 // prompt encodes a text: [CLS], the pieces with masks between them, and the end
@@ -130,7 +178,7 @@ func (w *fillWriter) fill(ctx context.Context, texts []string) error {
 	if w.stream {
 		return w.streamed(ctx, prompts[0], pieces[0], d)
 	}
-	answers, err := w.g.Fill(ctx, prompts, d, nil)
+	answers, err := w.filled(ctx, prompts, d, nil)
 	if err != nil {
 		return err
 	}
@@ -183,7 +231,7 @@ func (w *fillWriter) streamed(ctx context.Context, p runner.Prompt, pieces []str
 			written, shown = nil, ""
 		}
 	}
-	_, err := w.g.Fill(ctx, []runner.Prompt{p}, d, func(_, blank int, token int32) {
+	_, err := w.filled(ctx, []runner.Prompt{p}, d, func(_, blank int, token int32) {
 		advance(blank)
 		if token == w.g.Tokenizer.Special().EOP {
 			return

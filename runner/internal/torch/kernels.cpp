@@ -7,6 +7,7 @@
 // float32. None depends on the number of threads: random numbers are a function of
 // a seed and a place, and sums are taken over fixed parts.
 #include "guard.h"
+#include "rows.h"
 
 #include <ATen/CPUGeneratorImpl.h>
 #include <ATen/Parallel.h>
@@ -22,70 +23,7 @@
 #error "without -fopenmp at::parallel_for runs on one thread"
 #endif
 
-#pragma GCC diagnostic ignored "-Wpsabi"
-#define INLINE static inline __attribute__((always_inline))
-
 namespace {
-
-typedef uint16_t bf16;
-
-// Drop says what dropout leaves: nothing is dropped where below is 0.
-struct Drop {
-  uint64_t seed;
-  uint32_t below; // elements whose hash is below it are dropped
-  float scale;    // of the others
-};
-
-// The loops of rows.inc.
-template <class T> struct Rows {
-  void (*drop)(T *, const T *, int64_t, Drop, uint64_t);
-  void (*add_dropped)(float *, const float *, const T *, int64_t, Drop, uint64_t);
-  void (*add_dropped_back)(T *, const float *, int64_t, Drop, uint64_t);
-  void (*norm)(T *, const float *, const float *, const float *, int64_t, float, float *);
-  void (*norm_back)(float *, const T *, const float *, const float *, int64_t, const float *, float *, float *);
-  void (*gelu)(T *, const T *, int64_t);
-  void (*gelu_back)(T *, const T *, const T *, int64_t);
-  void (*exponentials)(T *, int64_t, int64_t, float, Drop, uint64_t, float *);
-  void (*softmax_back)(T *, T *, int64_t, int64_t, float, Drop, uint64_t, const float *, float);
-  float (*product)(const T *, const T *, int64_t);
-  float (*log_sum)(const T *, int64_t);
-  void (*log_sum_back)(T *, const T *, int64_t, float, float);
-  void (*accumulate)(float *, const T *, int64_t);
-  void (*scaled)(T *, const T *, int64_t, float);
-};
-
-namespace plain {
-#include "rows.inc"
-}
-
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
-#define HAVE_TARGETS 1
-#pragma GCC push_options
-#pragma GCC target("avx2,fma")
-namespace avx2 {
-#include "rows.inc"
-}
-#pragma GCC pop_options
-#pragma GCC push_options
-#pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,fma,prefer-vector-width=512")
-namespace avx512 {
-#include "rows.inc"
-}
-#pragma GCC pop_options
-#endif
-
-// The loops for this processor.
-template <class T> const Rows<T> &row() {
-#ifdef HAVE_TARGETS
-  static const Rows<T> &best =
-      __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") ? avx512::rows<T>
-      : __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")                                              ? avx2::rows<T>
-                                                                                                                     : plain::rows<T>;
-  return best;
-#else
-  return plain::rows<T>;
-#endif
-}
 
 using torch::Tensor;
 using torch::autograd::AutogradContext;
@@ -374,8 +312,10 @@ struct Attention : Function<Attention> {
 };
 
 // The summed cross-entropy of logits [N, V] against targets [N].
+// Of the target's probability a share, smoothing, is spread over all: the loss of
+// a row is log_sum - (1 - smoothing) * logit - smoothing * mean of logits.
 struct CrossEntropy : Function<CrossEntropy> {
-  static Tensor forward(AutogradContext *ctx, Tensor logits, Tensor targets) {
+  static Tensor forward(AutogradContext *ctx, Tensor logits, Tensor targets, double smoothing) {
     logits = logits.contiguous();
     const int64_t rows = logits.size(0), n = logits.size(1);
     Tensor sums = torch::empty({rows}, logits.options().dtype(at::kFloat));
@@ -389,6 +329,9 @@ struct CrossEntropy : Function<CrossEntropy> {
     });
     const Tensor chosen = logits.gather(1, targets.view({-1, 1})).view({-1}).to(at::kFloat);
     ctx->save_for_backward({logits, targets, sums});
+    ctx->saved_data["smoothing"] = smoothing;
+    if (smoothing > 0)
+      return (sums - chosen * (1 - smoothing) - logits.mean(1, false, at::kFloat) * smoothing).sum();
     return (sums - chosen).sum();
   }
   static tensor_list backward(AutogradContext *ctx, tensor_list gradients) {
@@ -404,8 +347,11 @@ struct CrossEntropy : Function<CrossEntropy> {
           row<T>().log_sum_back(elements<T>(d) + r * n, elements<T>(logits) + r * n, n, elements<float>(sums)[r], by);
       });
     });
-    d.scatter_add_(1, targets.view({-1, 1}), torch::full({rows, 1}, -by, d.options()));
-    return {d, Tensor()};
+    const double smoothing = ctx->saved_data["smoothing"].toDouble();
+    if (smoothing > 0)
+      d.sub_(by * smoothing / n);
+    d.scatter_add_(1, targets.view({-1, 1}), torch::full({rows, 1}, -by * (1 - smoothing), d.options()));
+    return {d, Tensor(), Tensor()};
   }
 };
 
@@ -493,13 +439,14 @@ char *gk_attention(gk_tensor *out, gk_tensor qkv, gk_tensor sep, gk_tensor used,
   });
 }
 
-char *gk_cross_entropy(gk_tensor *out, gk_tensor logits, gk_tensor targets) {
+char *gk_cross_entropy(gk_tensor *out, gk_tensor logits, gk_tensor targets, double smoothing) {
   return guard([&] {
     if (T(logits).is_cpu())
-      *out = own(CrossEntropy::apply(T(logits), T(targets)));
+      *out = own(CrossEntropy::apply(T(logits), T(targets), smoothing));
     else
-      *out = own(torch::nn::functional::cross_entropy(T(logits).to(at::kFloat), T(targets),
-                                                      torch::nn::functional::CrossEntropyFuncOptions().reduction(torch::kSum)));
+      *out = own(torch::nn::functional::cross_entropy(
+          T(logits).to(at::kFloat), T(targets),
+          torch::nn::functional::CrossEntropyFuncOptions().reduction(torch::kSum).label_smoothing(smoothing)));
   });
 }
 

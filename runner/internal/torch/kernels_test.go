@@ -276,16 +276,19 @@ func TestCrossEntropy(t *testing.T) {
 		targets[i] = int64(i*i) % classes
 	}
 	for name, kind := range types {
-		t.Run(name, func(t *testing.T) {
-			same(t, [][]int64{{rows, classes}}, 1, kind.tolerance,
-				func(s *Scope, x []Tensor) Tensor {
-					return s.Reshape(s.CrossEntropySum(s.Cast(s.Scale(x[0], 5), kind.dtype), s.Int64s(targets, CPU, rows)), 1)
-				},
-				func(s *Scope, x []Tensor) Tensor {
-					logp := s.Gather(s.LogSoftmax(s.Scale(x[0], 5), 1), 1, s.Int64s(targets, CPU, rows, 1))
-					return s.Reshape(s.Scale(s.Sum(logp), -1), 1)
-				})
-		})
+		for _, smoothing := range []float64{0, 0.1, 0.5} {
+			t.Run(fmt.Sprint(name, smoothing), func(t *testing.T) {
+				same(t, [][]int64{{rows, classes}}, 1, kind.tolerance,
+					func(s *Scope, x []Tensor) Tensor {
+						return s.Reshape(s.CrossEntropySum(s.Cast(s.Scale(x[0], 5), kind.dtype), s.Int64s(targets, CPU, rows), smoothing), 1)
+					},
+					func(s *Scope, x []Tensor) Tensor { // (1-ε)·CE + ε·mean of -log p
+						logp := s.LogSoftmax(s.Scale(x[0], 5), 1)
+						right := s.Gather(logp, 1, s.Int64s(targets, CPU, rows, 1))
+						return s.Reshape(s.Add(s.Scale(s.Sum(right), smoothing-1), s.Scale(s.Sum(logp), -smoothing/classes)), 1)
+					})
+			})
+		}
 	}
 }
 

@@ -199,10 +199,11 @@ func (s *Scope) LogSoftmax(x Tensor, dim int64) Tensor {
 }
 
 // CrossEntropySum is the summed negative log-likelihood of int64 targets [N]
-// under logits [N, C], in nats, as float32.
-func (s *Scope) CrossEntropySum(logits, targets Tensor) Tensor {
+// under logits [N, C], in nats, as float32. smoothing is the share of a target's
+// probability that is spread evenly over all classes.
+func (s *Scope) CrossEntropySum(logits, targets Tensor, smoothing float64) Tensor {
 	return s.shim("cross entropy", func(out *C.gk_tensor) *C.char {
-		return C.gk_cross_entropy(out, logits.ptr(), targets.ptr())
+		return C.gk_cross_entropy(out, logits.ptr(), targets.ptr(), C.double(smoothing))
 	})
 }
 

@@ -25,7 +25,7 @@ char *gk_manual_seed(uint64_t seed);
 char *gk_add_dropped(gk_tensor *out, gk_tensor base, gk_tensor x, double p);
 char *gk_norm(gk_tensor *out, gk_tensor x, gk_tensor w, gk_tensor b, double eps, int dtype);
 char *gk_gelu(gk_tensor *out, gk_tensor x, int tanh_approximation);
-char *gk_cross_entropy(gk_tensor *out, gk_tensor logits, gk_tensor targets);
+char *gk_cross_entropy(gk_tensor *out, gk_tensor logits, gk_tensor targets, double smoothing);
 enum { GK_OWN_ATTENTION, GK_LIBTORCH_ATTENTION, GK_PLAIN_ATTENTION };
 char *gk_attention(gk_tensor *out, gk_tensor qkv, gk_tensor sep, gk_tensor used,
                    gk_tensor starts, int64_t heads, double dropout, int form);
