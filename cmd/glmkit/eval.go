@@ -73,7 +73,7 @@ an archive.`,
 	cmd.Flags().StringVar(&o.checkpoint, "checkpoint", "best", "the run's best, where it has chosen one, or its latest")
 	cmd.Flags().StringSliceVar(&o.decoding, "decoding", nil, "how answers are written, as in `beams=1`; keys: "+strings.Join(configs.DecodingKeys(), ", "))
 	cmd.Flags().StringVar(&o.out, "out", "", "`directory` of the result files")
-	cmd.Flags().StringVar(&o.name, "name", "", "the model's name in tables (default: GLM or BERT)")
+	cmd.Flags().StringVar(&o.name, "name", "", "the model's name in tables (default: GLM or BERT, and how it was asked where that is not its own way)")
 	cmd.Flags().StringVar(&o.submission, "submission", "", "write the answers as a submission to SuperGLUE's site, a zip `file`")
 	cmd.Flags().IntVar(&o.errors, "errors", 0, "show the `N` most confident mistakes of each run")
 	cmd.Flags().IntVar(&o.shots, "shots", 0, "`examples` of the train split, with answers, before each question")

@@ -229,7 +229,7 @@ func (c evaluation) shots(o evalOptions) runner.Shots {
 func (c evaluation) result(e *runner.Evaluation, task *tasks.Task, o evalOptions) *reports.Result {
 	r := &reports.Result{
 		Task: e.Header.Task, Split: o.split, Metrics: []tasks.Metric{}, Examples: len(e.Predictions),
-		Model: reports.Model{Name: o.modelName(c), Architecture: e.State.Model.Architecture, Parameters: e.Parameters, Form: e.Header.Form, Pattern: e.Header.Pattern},
+		Model: reports.Model{Name: o.modelName(c, e.Header.Form), Architecture: e.State.Model.Architecture, Parameters: e.Parameters, Form: e.Header.Form, Pattern: e.Header.Pattern},
 		Seed:  c.seed, Shots: o.shots, CheckpointSHA256: e.Weights, DataSHA256: e.Data, TokenizerHash: e.State.Tokenizer,
 		Steps: int64(e.State.Step + e.State.PretrainedSteps), Tokens: e.State.Tokens + e.State.PretrainedTokens,
 		Decoding: e.Decoding, WallSeconds: e.Seconds, Date: time.Now().UTC().Truncate(time.Second), Glmkit: versionString(),
@@ -241,12 +241,19 @@ func (c evaluation) result(e *runner.Evaluation, task *tasks.Task, o evalOptions
 	return r
 }
 
-// modelName is the row of tables: how a model was asked makes it another one.
-func (o evalOptions) modelName(c evaluation) string {
+// modelName is the row of tables: how a model was asked makes it another one. The
+// forms that are not a model's own are the ablations of the paper.
+func (o evalOptions) modelName(c evaluation, form tasks.Form) string {
 	if o.name != "" {
 		return o.name
 	}
 	name := strings.ToUpper(c.state.Model.Architecture)
+	switch {
+	case form == tasks.Masked:
+		name += " cloze"
+	case form == tasks.Classification && c.state.Model.Architecture == "glm":
+		name += " CLS"
+	}
 	switch {
 	case o.shots > 0:
 		name += fmt.Sprintf(" %d-shot", o.shots)

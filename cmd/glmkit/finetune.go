@@ -32,10 +32,10 @@ func newFinetune(s streams) *cobra.Command {
 		Use:   "finetune",
 		Short: "Finetune a pretrained model on tasks that prepare task wrote",
 		Long: `Finetune a pretrained model on tasks that "glmkit prepare task" wrote: GLM on
-their cloze form, BERT on their classification form. Every task and seed is a
-run of its own under --out, as TASK/seed-N. The same command again skips what
-is finished and continues what is not. Several processes train together as in
-"glmkit train pretrain".
+their cloze form, BERT on their classification form, or for comparison GLM on that
+too and BERT on the form masked. Every task and seed is a run of its own under
+--out, as TASK/seed-N. The same command again skips what is finished and continues
+what is not. Several processes train together as in "glmkit train pretrain".
 
 --dev names a labelled split, val or FewGLUE's dev32, on which every epoch is
 scored by the task's metric. The best epoch's checkpoint is kept, of equal ones

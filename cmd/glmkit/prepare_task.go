@@ -53,7 +53,8 @@ patterns and metrics (docs/tasks.md; docs/tasks has GLUE's). --task-file names i
 
 Tasks: ` + strings.Join(tasks.Names(), ", ") + `, and the
 diagnostics ` + strings.Join(tasks.Diagnostics(), " and ") + `, one file ROOT/TASK/TASK.jsonl each, which models of RTE
-answer; all: those that ROOT has. Tasks whose answers the model writes
+answer; all: those that ROOT has. WSC-negative is WSC with other noun phrases to
+choose from (docs/superglue.md). Tasks whose answers the model writes
 (docs/generation.md): ` + strings.Join(tasks.Generation(), ", ") + `.`,
 		Example: `  glmkit prepare task all --data SuperGLUE --tokenizer vocab.txt --out cloze
   glmkit prepare task CB RTE --data SuperGLUE --tokenizer vocab.txt --form classification --out pairs
