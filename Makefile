@@ -57,7 +57,7 @@ test: build cloud ## set up, fit, build, and run every test
 
 # The packages below runner: those that touch libtorch would be compiled anew.
 race: setup ## run the tests of the packages without libtorch under the race detector
-	GOWORK=off CGO_ENABLED=1 $(GO) test -race -timeout $(TIMEOUT) -run '$(RUN)' ./spans/... ./metrics/... ./configs/... ./corpus/... ./tasks/... ./reports/...
+	GOWORK=off CGO_ENABLED=1 $(GO) test -race -timeout $(TIMEOUT) -run '$(RUN)' ./spans/... ./metrics/... ./configs/... ./corpus/... ./tasks/... ./reports/... ./experiments/...
 
 lint: ## check the module's own rules: imports, names, comments, format
 	$(NOCGO) $(GO) test -run Lint ./cmd/glmkit

@@ -44,6 +44,18 @@ func tryLock(path string, shared bool) (*fileLock, error) {
 	}
 }
 
+// TryLock keeps other processes that ask for it, here or on machines that share
+// the file system, from the file at path, which it makes where it is missing.
+// release gives it back, as does the end of the process; it is nil where another
+// process holds the lock.
+func TryLock(path string) (release func(), err error) {
+	lock, err := tryLock(path, false)
+	if lock == nil || err != nil {
+		return nil, err
+	}
+	return lock.unlock, nil
+}
+
 // unlock gives the lock back. A nil lock is none.
 func (l *fileLock) unlock() {
 	if l != nil {

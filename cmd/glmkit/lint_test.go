@@ -29,7 +29,7 @@ const (
 var tiers = [][]string{
 	{"spans", "metrics", "configs"},
 	{"corpus", "tasks"},
-	{"runner", "reports"},
+	{"runner", "reports", "experiments"},
 	{"cmd", "bench"},
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/glmkit/glmkit/configs"
 	"github.com/glmkit/glmkit/corpus"
+	"github.com/glmkit/glmkit/experiments"
 )
 
 // streams are the three files of a command, replaced in tests.
@@ -69,6 +70,7 @@ func classify(ctx context.Context, err error) (code int, hint string) {
 	var device *deviceError
 	var regression *regressionError
 	var interrupted *interruptedError
+	var step *experiments.StepError
 	var stopped *stoppedError
 	switch {
 	case errors.As(err, &data):
@@ -77,6 +79,8 @@ func classify(ctx context.Context, err error) (code int, hint string) {
 		return exitUsage, config.Hint
 	case errors.As(err, &device):
 		return exitDevice, device.hint
+	case errors.As(err, &step):
+		return step.Exit, "what it said is in " + step.Log
 	case errors.As(err, &regression):
 		return exitRegression, ""
 	case errors.As(err, &stopped):
@@ -91,7 +95,7 @@ func classify(ctx context.Context, err error) (code int, hint string) {
 
 // isUsage tells cobra's own complaints, which carry no type, from the rest.
 func isUsage(err error) bool {
-	for _, start := range []string{"unknown command", "unknown flag", "unknown shorthand", "required flag", "accepts ", "requires at least", "invalid argument", "flag needs an argument"} {
+	for _, start := range []string{"unknown command", "unknown flag", "unknown shorthand", "required flag", "accepts ", "requires at least", "invalid argument", "flag needs an argument", "if any flags in the group"} {
 		if strings.HasPrefix(err.Error(), start) {
 			return true
 		}
@@ -115,7 +119,7 @@ Exit codes: 0 done, 1 failure, 2 usage or configuration, 3 bad data,
 	root.SetIn(s.in)
 	root.SetOut(s.out)
 	root.SetErr(s.err)
-	root.AddCommand(newPrepare(s), newInspect(s), newTrain(s), newConvert(s), newEval(s), newFill(s), newDoctor(s), newReport(s), newVersion(s))
+	root.AddCommand(newPrepare(s), newInspect(s), newTrain(s), newConvert(s), newEval(s), newFill(s), newDoctor(s), newReport(s), newRun(s), newVersion(s))
 	for _, group := range root.Commands() {
 		if group.HasSubCommands() && !group.Runnable() {
 			// By itself cobra answers an unknown subcommand with help and success.
