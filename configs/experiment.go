@@ -66,7 +66,7 @@ type Corpus struct {
 // TaskSet is tasks prepared for models of one form.
 type TaskSet struct {
 	Data       string   `yaml:"data"`
-	Names      []string `yaml:"names"`      // empty: those of Experiment.Finetune
+	Names      []string `yaml:"names"`      // empty: those of Experiment.Finetune; its models get no others
 	Vocabulary string   `yaml:"vocabulary"` // of Experiment.Vocabularies
 	Form       string   `yaml:"form"`
 	Pattern    string   `yaml:"pattern"`

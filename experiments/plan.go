@@ -309,7 +309,11 @@ func (p planner) finetune(m configs.ExperimentModel) {
 	if len(f.Grid) > 0 {
 		groups = []string{strings.Join(seeds, ",")}
 	}
+	prepared := expand(p.e.Tasks[m.Tasks].Names)
 	for _, task := range expand(f.Tasks) {
+		if len(prepared) > 0 && !slices.Contains(prepared, task) {
+			continue
+		}
 		for _, group := range groups {
 			id, run := m.Name+"/"+task, p.in("finetuned", m.Name, task)
 			left := run
