@@ -29,6 +29,7 @@ var measures = []measure{
 	{"train", measureTrain},
 	{"score", measureScore},
 	{"write", measureWrite},
+	{"start", measureStart},
 }
 
 // corpora are the texts, below the folder corpus of the data.

@@ -2,7 +2,7 @@
 # Measures glmkit beside its peers and writes bench/results/DATE-COMMIT.md.
 # docs/bench.md says what each figure means.
 #
-#	bench/run.sh [ROW...]        rows: wordpiece bpe prepare large read spans train score write (all)
+#	bench/run.sh [ROW...]        rows: wordpiece bpe prepare large read spans train score write start (all)
 #	FAST=1 bench/run.sh          tiny sizes: shows that everything works, no more
 #	ROUNDS=9 bench/run.sh        more rounds than five
 #

@@ -26,6 +26,8 @@ type batch struct {
 	rows            []int64 // flat indices of the positions that reach the vocabulary
 	targets         []int64 // one per entry of rows, where each has one
 	attended        int     // tokens before padding, summed
+	// modes are the objectives of rows; nil where they are all of one.
+	modes []spans.Mode
 }
 
 // pad lays sequences out side by side. Pads are token 0 at position 0, as in the

@@ -48,7 +48,15 @@ func fastestAttention(device torch.Device) torch.AttentionForm {
 	return torch.PlainAttention
 }
 
-// precision is the name of the element type of products in training.
+// product is the element type of matrix products in training.
+func (c computing) product() torch.DType {
+	if c.half {
+		return torch.BFloat16
+	}
+	return torch.Float32
+}
+
+// precision is its name.
 func (c computing) precision() string {
 	if c.half {
 		return "bfloat16"

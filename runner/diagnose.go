@@ -3,48 +3,119 @@
 package runner
 
 import (
+	"errors"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/glmkit/glmkit/configs"
 	"github.com/glmkit/glmkit/runner/internal/torch"
 )
 
-// Diagnosis is what decides how fast this machine trains.
+// Diagnosis is what decides how fast this machine trains. Speeds are measured,
+// in 10⁹ operations a second.
 type Diagnosis struct {
-	Libtorch       string
-	Threads        int
-	CUDADevices    int
-	FusedAttention bool
-	// Precision and Attention are what training chooses on this machine.
-	Precision, Attention string
-	GFLOPS               float64 // of a float32 matrix product on the CPU, all threads
-	HalfGFLOPS           float64 // of a bfloat16 one
+	Libtorch    string `json:"libtorch"`
+	CUDADevices int    `json:"cuda_devices"`
+	Device      string `json:"device"`        // that is measured
+	GPU         string `json:"gpu,omitempty"` // its name, of a GPU
+	Threads     int    `json:"threads"`       // of CPU operations
+	// Precision and Attention are what training takes there.
+	Precision string `json:"precision"`
+	Attention string `json:"attention"`
+	// Float32 and BFloat16 are those of a large matrix product.
+	Float32    float64         `json:"matmul_float32_gflops"`
+	BFloat16   float64         `json:"matmul_bfloat16_gflops"`
+	Attentions []AttentionForm `json:"attention_forms"`
+	Trial      Trial           `json:"trial"`
 }
 
-// Diagnose looks at libtorch and measures matrix products for a fraction of a
-// second.
-func Diagnose() (Diagnosis, error) {
-	d := Diagnosis{Libtorch: torch.Version(), FusedAttention: torch.FusedAttention()}
+// AttentionForm is a way to compute attention, by its name in compute.attention.
+type AttentionForm struct {
+	Name string `json:"name"`
+	// GFLOPS of forward and backward, of the work that GLM's mask lets through.
+	GFLOPS float64 `json:"gflops,omitempty"`
+	// Missing says why it cannot be taken here; empty: it can.
+	Missing string `json:"missing,omitempty"`
+}
+
+// Diagnose looks at libtorch and a device, and measures products, attention and a
+// training step of a configuration there. It takes some seconds.
+func Diagnose(c *configs.Config, device string, threads int) (Diagnosis, error) {
+	d := Diagnosis{Libtorch: torch.Version()}
 	err := torch.Do(func() error {
-		setThreads(0)
-		d.Threads, d.CUDADevices = torch.Threads(), torch.CUDADevices()
-		device, err := chooseDevice("auto")
+		d.CUDADevices = torch.CUDADevices()
+		on, err := placed(nil, Options{Device: device, Threads: threads})
 		if err != nil {
 			return err
 		}
-		chosen, err := chooseComputing(configs.Compute{}, device)
+		d.Device, d.GPU, d.Threads = on.String(), torch.DeviceName(on), torch.Threads()
+		how, err := chooseComputing(c.Compute, on)
 		if err != nil {
 			return err
 		}
-		d.Precision, d.Attention = chosen.precision(), chosen.attentionName()
-		const within = 150 * time.Millisecond
-		if d.GFLOPS, err = productSpeed(torch.Float32, torch.CPU, within); err == nil {
-			d.HalfGFLOPS, err = productSpeed(torch.BFloat16, torch.CPU, within)
+		d.Precision, d.Attention = how.precision(), how.attentionName()
+		for dtype, to := range map[torch.DType]*float64{torch.Float32: &d.Float32, torch.BFloat16: &d.BFloat16} {
+			speed, err := productSpeed(dtype, on, measuring)
+			if err != nil {
+				return err
+			}
+			*to = speed / 1e9
 		}
-		d.GFLOPS, d.HalfGFLOPS = d.GFLOPS/1e9, d.HalfGFLOPS/1e9
+		for _, name := range slices.Sorted(maps.Keys(attentionForms)) {
+			form := AttentionForm{Name: name}
+			asked := c.Compute
+			asked.Attention = name
+			if how, err := chooseComputing(asked, on); err != nil {
+				form.Missing = err.Error()
+			} else if form.GFLOPS, err = attentionSpeed(on, how); err != nil {
+				return err
+			}
+			d.Attentions = append(d.Attentions, form)
+		}
+		speed := d.Float32
+		if how.half {
+			speed = d.BFloat16
+		}
+		d.Trial, err = try(c, how, on, speed*1e9)
 		return err
 	})
 	return d, err
+}
+
+// measuring is how long single operations are repeated for the best of their
+// times.
+const measuring = 150 * time.Millisecond
+
+// attentionSpeed is how fast attention is forward and backward in 10⁹ operations
+// a second: twelve heads of 64 over two windows of 512 tokens, 430 of them Part A.
+func attentionSpeed(device torch.Device, how computing) (best float64, err error) {
+	const sequences, length, sep, heads, hidden = 2, 512, 430, 12, 768
+	all := torch.NewScope()
+	defer all.Close()
+	qkv := all.RequireGrad(all.Ones(how.product(), device, sequences, length, 3*hidden))
+	seps := all.Int64s([]int64{sep, sep}, device, sequences)
+	used := all.Int64s([]int64{length, length}, device, sequences)
+	if err := all.Err(); err != nil {
+		return 0, err
+	}
+	work := backwardAndForward * 4 * hidden * sequences * float64(visiblePairs(sep, length))
+	for start, n := time.Now(), 0; n < 2 || time.Since(start) < measuring; n++ {
+		s := torch.NewScope()
+		one := time.Now()
+		sum := s.Sum(s.Attention(qkv, seps, used, torch.Tensor{}, heads, 0, how.attention))
+		s.Backward(sum)
+		s.Item(sum)
+		seconds := time.Since(one).Seconds()
+		s.ZeroGrad([]torch.Tensor{qkv})
+		err := s.Err()
+		s.Close()
+		if err != nil {
+			return 0, err
+		}
+		best = max(best, work/seconds/1e9)
+	}
+	return best, nil
 }
 
 // productSpeed is the speed of a matrix product on a device, all threads, in
@@ -53,21 +124,25 @@ func Diagnose() (Diagnosis, error) {
 func productSpeed(dtype torch.DType, device torch.Device, within time.Duration) (best float64, err error) {
 	torch.SetGrad(false)
 	defer torch.SetGrad(true)
-	const n = 1024
-	s := torch.NewScope()
-	defer s.Close()
-	a := s.Ones(dtype, device, n, n)
-	s.Linear(a, a, torch.Tensor{}) // warm up
-	for start := time.Now(); time.Since(start) < within && s.Err() == nil; {
+	n := int64(1024)
+	if device != torch.CPU {
+		n = 8192
+	}
+	all := torch.NewScope()
+	defer all.Close()
+	a := all.Ones(dtype, device, n, n)
+	for start, count := time.Now(), 0; count < 2 || time.Since(start) < within; count++ {
+		s := torch.NewScope()
 		one := time.Now()
-		once := torch.NewScope()
-		once.Linear(a, a, torch.Tensor{})
-		best = max(best, 2*n*n*n/time.Since(one).Seconds())
-		if err := once.Err(); err != nil {
-			once.Close()
+		out := s.Linear(a, a, torch.Tensor{})
+		s.Item(s.Narrow(s.Narrow(out, 0, 0, 1), 1, 0, 1)) // a GPU is waited for
+		seconds := time.Since(one).Seconds()
+		err := errors.Join(all.Err(), s.Err())
+		s.Close()
+		if err != nil {
 			return 0, err
 		}
-		once.Close()
+		best = max(best, 2*float64(n*n*n)/seconds)
 	}
-	return best, s.Err()
+	return best, nil
 }

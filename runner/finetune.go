@@ -22,25 +22,39 @@ import (
 // what the others had. It returns the final state.
 func Finetune(ctx context.Context, c *configs.Config, from, trainFile string, seed uint64, o Options) (State, error) {
 	o = o.own()
-	split, err := tasks.OpenSplit(trainFile)
+	j, err := finetuning(c, from, trainFile, seed, o)
 	if err != nil {
 		return State{}, err
+	}
+	defer j.close()
+	return j.run(ctx, o)
+}
+
+// finetuning opens what a finetuning run reads and checks that it fits together.
+func finetuning(c *configs.Config, from, trainFile string, seed uint64, o Options) (_ *job, err error) {
+	split, err := tasks.OpenSplit(trainFile)
+	if err != nil {
+		return nil, err
 	}
 	weights, err := openOrigin(from)
 	if err != nil {
-		return State{}, err
+		return nil, err
 	}
-	defer weights.close()
+	defer func() {
+		if err != nil {
+			weights.close()
+		}
+	}()
 	identity, err := pretrained(weights, c.Model, split)
 	if err != nil {
-		return State{}, err
+		return nil, err
 	}
 	if identity.Data, err = hashFile(trainFile); err != nil {
-		return State{}, err
+		return nil, err
 	}
 	chooser, err := newChooser(o.Dev, o.Out, split.Header)
 	if err != nil {
-		return State{}, err
+		return nil, err
 	}
 	recipe := c.Finetune.For(split.Header.FinetuneRecipe())
 	examples := newExampleSource(identity.numbered(split.Examples), recipe.BatchSize, seed)
@@ -65,35 +79,17 @@ func Finetune(ctx context.Context, c *configs.Config, from, trainFile string, se
 		identity.Dev = chooser.data
 	}
 	if err := identity.choose(recipe, split.Header); err != nil {
-		return State{}, err
+		return nil, err
 	}
 	run := *c
 	run.Model = identity.Model
 	run.Train.Schedule, run.Train.Optimizer, run.Train.Steps, run.Train.Seed = recipe.Schedule, recipe.Optimizer, identity.TotalSteps, seed
 	run.Train.BatchSize, run.Train.MicroBatch, run.Train.Ramp = recipe.BatchSize, 0, configs.Ramp{From: 1}
 	run.Train.MaxTokens, run.Train.MaxHours = 0, 0 // pretraining's
-	return o.Ranks.train(o.Out, func() (State, error) {
-		r, err := openSession(&run, identity, o, weights.vocabulary, func(m *model) error {
-			if err := weights.start(m, seed, o.Note); err != nil {
-				return err
-			}
-			if identity.Classifier > 0 {
-				return m.addClassifier(identity.Classifier, seed)
-			}
-			return nil
-		})
-		if err != nil {
-			return State{}, err
-		}
-		defer r.close()
-		if chooser != nil {
-			if err := chooser.join(ctx, r, examples.perEpoch); err != nil {
-				return r.state, err
-			}
-		}
-		err = r.run(ctx, examples, nil, o)
-		return r.state, err
-	})
+	return &job{
+		config: &run, identity: identity, vocabulary: weights.vocabulary, source: examples, weights: weights,
+		examples: examples, header: split.Header, chooser: chooser, close: weights.close,
+	}, nil
 }
 
 // pretrained is what a run inherits from the weights it starts from, which must
@@ -217,16 +213,26 @@ func (x *exampleSource) batches(epoch int) [][]int {
 	return out
 }
 
-func (x *exampleSource) step(n int) ([]microBatch, error) {
+// batch is the examples of a step, counted from 1.
+func (x *exampleSource) batch(n int) []tasks.Encoded {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if epoch := (n - 1) / x.perEpoch; epoch != x.epoch {
 		x.epoch, x.order = epoch, x.batches(epoch)
 	}
+	var out []tasks.Encoded
+	for _, i := range x.order[(n-1)%x.perEpoch] {
+		out = append(out, x.examples[i])
+	}
+	return out
+}
+
+func (x *exampleSource) items(n int) int { return len(x.batch(n)) }
+
+func (x *exampleSource) step(n int) ([]microBatch, error) {
 	var out []*exampleBatch
 	group, sequences := []tasks.Encoded{}, 0
-	for _, i := range x.order[(n-1)%x.perEpoch] {
-		e := x.examples[i]
+	for _, e := range x.batch(n) {
 		if len(group) > 0 && (sequences+len(e.Sequences) > evalSequences || len(group) == x.most) {
 			out = append(out, newExampleBatch(group))
 			group, sequences = nil, 0

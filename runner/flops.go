@@ -74,19 +74,20 @@ func (b *batch) flops(c configs.Model) float64 {
 // The heads of classifiers, a row an example, are left out.
 func (e *exampleBatch) flops(c configs.Model) float64 {
 	work := e.encoding(c)
-	if words := e.vocabularyRows(c); words > 0 {
-		work += headFLOPs(c, len(e.rows), words)
+	if rows, words := e.outputs(c); words > 0 {
+		work += headFLOPs(c, rows, words)
 	}
 	return backwardAndForward * work
 }
 
-// vocabularyRows is how many words' scores an example asks for.
-func (e *exampleBatch) vocabularyRows(c configs.Model) int {
+func (b *batch) outputs(c configs.Model) (rows, words int) { return len(b.rows), c.Vocab }
+
+func (e *exampleBatch) outputs(c configs.Model) (rows, words int) {
 	switch e.scoring {
 	case tasks.SingleToken:
-		return len(e.verbalizers)
-	case tasks.MultiToken, tasks.Generative:
-		return c.Vocab
+		return len(e.rows), len(e.verbalizers)
+	case tasks.MultiToken, tasks.Generative, tasks.Written:
+		return len(e.rows), c.Vocab
 	}
-	return 0
+	return 0, 0
 }

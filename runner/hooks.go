@@ -5,7 +5,6 @@ package runner
 import (
 	"math"
 
-	"github.com/glmkit/glmkit/spans"
 	"github.com/glmkit/glmkit/tasks"
 )
 
@@ -13,27 +12,28 @@ import (
 type StepInfo struct {
 	Step, Total int
 	Loss        float64 // mean per target token (pretraining) or example (finetuning), nats
-	GradNorm    float64 // before clipping
-	LR          float64
-	Tokens      int64   // read so far, padding left out
-	TokensPerS  float64 // of late, as DataWait, Exchange and MFU are
-	DataWait    float64 // share of the time in which the device waited for data
-	Exchange    float64 // share of the time in which this rank waited for the others and the network
-	MFU         float64 // model FLOPs utilization: share of the device's peak; 0: not known
-	Memory      int64   // bytes: the resident set on a CPU, what is taken of a GPU's; 0: not known
-	Valid       float64 // validation loss, when this step measured it
-	HasValid    bool
-	// ValidBy is the validation loss of each objective (token, sentence,
-	// document) of a GLM, in nats per target token.
+	// LossBy is the loss of each objective of a mixture (token, sentence,
+	// document), in nats per target token; nil where there is one alone.
+	LossBy     map[string]float64
+	GradNorm   float64 // before clipping
+	LR         float64
+	Tokens     int64   // read so far, padding left out
+	TokensPerS float64 // of late, as DataWait, Exchange and MFU are
+	DataWait   float64 // share of the time in which the device waited for data
+	Exchange   float64 // share of the time in which this rank waited for the others and the network
+	MFU        float64 // model FLOPs utilization: share of the device's peak; 0: not known
+	Memory     int64   // bytes: the resident set on a CPU, what is taken of a GPU's; 0: not known
+	Valid      float64 // validation loss, when this step measured it
+	HasValid   bool
+	// ValidBy is the validation loss of each objective of a GLM, in nats per target
+	// token.
 	ValidBy map[string]float64
 	// Dev is the task's metrics on the dev split, when this step measured them.
 	Dev []tasks.Metric
 
-	effort effort // of this step
+	effort effort       // of this step
+	by     perObjective // what LossBy is made of
 }
-
-// Objectives are the keys of ValidBy, in the order in which they are shown.
-var Objectives = []string{spans.Token.String(), spans.Sentence.String(), spans.Document.String()}
 
 // hook is what a run does after its steps beside training. Hooks run in order;
 // one may add to what the next ones know of the step.

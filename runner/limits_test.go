@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"math"
 	"os"
 	"path/filepath"
@@ -95,24 +96,32 @@ func TestValidation(t *testing.T) {
 		t.Fatal(err)
 	}
 	best := Best{Loss: math.Inf(1)}
+	between := func(what string, loss float64, by map[string]float64) {
+		low, high := math.Inf(1), math.Inf(-1)
+		for _, x := range by {
+			low, high = min(low, x), max(high, x)
+		}
+		if len(by) > 0 && (loss < low-1e-5 || loss > high+1e-5) {
+			t.Errorf("%s: the loss %v is not between those of the objectives %v", what, loss, by)
+		}
+	}
+	mixed := false
 	for _, l := range lines(t, run) {
+		between(fmt.Sprintf("training, step %d", l.Step), l.Loss, l.LossBy)
+		mixed = mixed || len(l.LossBy) > 1
 		if l.Valid == nil {
 			continue
 		}
 		if *l.Valid < best.Loss {
 			best = Best{Step: l.Step, Loss: *l.Valid}
 		}
-		low, high := math.Inf(1), math.Inf(-1)
-		for _, name := range []string{"token", "sentence", "document"} {
-			x, ok := l.ValidBy[name]
-			if !ok {
-				t.Fatalf("step %d has no validation loss of the objective %s: %v", l.Step, name, l.ValidBy)
-			}
-			low, high = min(low, x), max(high, x)
+		if len(l.ValidBy) != len(Objectives) {
+			t.Fatalf("step %d lacks the validation loss of an objective: %v", l.Step, l.ValidBy)
 		}
-		if *l.Valid < low || *l.Valid > high {
-			t.Errorf("step %d: the loss %v is not between those of the objectives %v", l.Step, *l.Valid, l.ValidBy)
-		}
+		between(fmt.Sprintf("validation, step %d", l.Step), *l.Valid, l.ValidBy)
+	}
+	if !mixed {
+		t.Error("no step has a loss of several objectives")
 	}
 	if st.Best == nil || *st.Best != best {
 		t.Errorf("best is %+v, metrics say %+v", st.Best, best)
@@ -149,15 +158,15 @@ func TestResumeRefusesOtherBatches(t *testing.T) {
 
 // The split of a batch into micro-batches changes its gradient by rounding only.
 func TestGradientIsOneOfTheWholeBatch(t *testing.T) {
-	blocks := make([]spans.Block, 4)
-	for i := range blocks {
+	windows := make([]Drawn, 4)
+	for i := range windows {
 		// Different lengths, so that a mean of means would be wrong.
 		tokens := []int32{1}
 		for j := range 12 + 6*i {
 			tokens = append(tokens, int32(20+(7*i+3*j)%60))
 		}
 		var err error
-		if blocks[i], err = spans.BuildBlock(tokens, []spans.Span{{Start: 2, End: 4 + 2*i}}, 3, 100, 101); err != nil {
+		if windows[i].Block, err = spans.BuildBlock(tokens, []spans.Span{{Start: 2, End: 4 + 2*i}}, 3, 100, 101); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -167,13 +176,13 @@ func TestGradientIsOneOfTheWholeBatch(t *testing.T) {
 		m.mode.training = true
 		r := &session{model: m}
 		gradient := func(micro int) (norm, loss float64, err error) {
-			batches := (&windowSource{config: &configs.Config{Train: configs.Train{MicroBatch: micro}}}).split(slices.Clone(blocks))
+			batches := (&windowSource{config: &configs.Config{Train: configs.Train{MicroBatch: micro}}}).split(slices.Clone(windows))
 			total := 0.0
 			for _, b := range batches {
 				total += b.weight()
 			}
 			for _, b := range batches {
-				l, err := r.backward(b, total, 1)
+				l, err := r.backward(b, total, 1, &perObjective{})
 				if err != nil {
 					return 0, 0, err
 				}
@@ -205,8 +214,8 @@ func TestGradientIsOneOfTheWholeBatch(t *testing.T) {
 // huge is a batch that asks for more memory than any machine has.
 type huge struct{ *batch }
 
-func (h huge) loss(s *torch.Scope, m *model) torch.Tensor {
-	return s.Zeros(torch.Float32, torch.CPU, 1<<45)
+func (h huge) loss(s *torch.Scope, m *model) (torch.Tensor, objectiveSums) {
+	return s.Zeros(torch.Float32, torch.CPU, 1<<45), nil
 }
 
 func TestOutOfMemory(t *testing.T) {

@@ -15,12 +15,16 @@ import (
 
 // microBatch is what one forward and backward pass takes.
 type microBatch interface {
-	// loss is summed over what weight counts.
-	loss(s *torch.Scope, m *model) torch.Tensor
+	// loss is summed over what weight counts, and of a mixture of objectives also
+	// over the targets of each.
+	loss(s *torch.Scope, m *model) (sum torch.Tensor, of objectiveSums)
 	weight() float64
 	tokens() int // read by the model, padding left out
 	shape() (sequences, length int)
 	flops(c configs.Model) float64 // of forward and backward
+	// outputs is how many positions reach the vocabulary, and of how many words
+	// they get the scores.
+	outputs(c configs.Model) (rows, words int)
 }
 
 // source yields the micro-batches of an optimizer step, counted from 1. It is a
@@ -139,6 +143,7 @@ func (r *session) update(step int, micros []microBatch) (StepInfo, error) {
 		}
 	}
 	losses := make([]float64, len(micros)) // zero where another rank has the micro-batch
+	var by perObjective
 	for i, b := range micros {
 		if !r.ranks.mine(i) {
 			continue
@@ -147,7 +152,7 @@ func (r *session) update(step int, micros []microBatch) (StepInfo, error) {
 			r.optimizer.reduceSoon()
 		}
 		var err error
-		if losses[i], err = r.backward(b, total, mix(r.state.Seed, streamDropout, uint64(step), uint64(i))); err != nil {
+		if losses[i], err = r.backward(b, total, mix(r.state.Seed, streamDropout, uint64(step), uint64(i)), &by); err != nil {
 			return info, r.memoryAdvice(b, err)
 		}
 	}
@@ -162,26 +167,32 @@ func (r *session) update(step int, micros []microBatch) (StepInfo, error) {
 	if r.ended, err = r.ranks.any(r.finished()); err != nil {
 		return info, err
 	}
-	if err := r.ranks.sum(losses); err != nil {
+	// One exchange for all that is summed.
+	sums := append(losses, by.values()...)
+	if err := r.ranks.sum(sums); err != nil {
 		return info, err
 	}
-	for _, loss := range losses {
+	for _, loss := range sums[:len(micros)] {
 		info.Loss += loss
 	}
+	info.by.set(sums[len(micros):])
+	info.LossBy = info.by.means()
 	info.GradNorm, info.Tokens = norm, r.state.Tokens
 	return info, r.count(taken, info.LR)
 }
 
 // backward adds the gradient of a micro-batch's share of the mean loss over
-// total weights, and returns that share.
-func (r *session) backward(b microBatch, total float64, dropout uint64) (float64, error) {
+// total weights, and returns that share; by takes the loss of each objective.
+func (r *session) backward(b microBatch, total float64, dropout uint64, by *perObjective) (float64, error) {
 	if err := torch.Seed(dropout); err != nil {
 		return 0, err
 	}
 	s := torch.NewScope()
 	defer s.Close()
-	loss := s.Scale(b.loss(s, r.model), 1/total)
+	sum, of := b.loss(s, r.model)
+	loss := s.Scale(sum, 1/total)
 	s.Backward(loss)
+	by.add(s, of)
 	return s.Item(loss), s.Err()
 }
 

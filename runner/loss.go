@@ -73,12 +73,8 @@ func newExampleBatch(examples []tasks.Encoded) *exampleBatch {
 	}
 	e.padding = make([]float32, e.examples*e.choices)
 	for i := range examples {
-		label := int64(max(0, examples[i].Label))
-		if e.scoring == tasks.Ranked {
-			label = 0 // it trains on true examples, whose answer stands first
-		}
-		e.labels = append(e.labels, label)
-		if e.scoring.PerChoice() {
+		e.labels = append(e.labels, int64(max(0, examples[i].Label)))
+		if e.scoring.Candidates() {
 			for c := len(examples[i].Sequences); c < e.choices; c++ {
 				e.padding[i*e.choices+c] = absentChoice
 			}
@@ -204,10 +200,17 @@ func exampleLoss(s *torch.Scope, m *model, e *exampleBatch) torch.Tensor {
 }
 
 // A batch of windows counts its target tokens, one of examples its examples.
-func (b *batch) loss(s *torch.Scope, m *model) torch.Tensor { return tokenLoss(s, m, b) }
-func (b *batch) weight() float64                            { return float64(len(b.rows)) }
-func (b *batch) tokens() int                                { return b.attended }
+func (b *batch) loss(s *torch.Scope, m *model) (sum torch.Tensor, of objectiveSums) {
+	if b.modes == nil {
+		return tokenLoss(s, m, b), nil
+	}
+	return objectiveLosses(s, m, b)
+}
+func (b *batch) weight() float64 { return float64(len(b.rows)) }
+func (b *batch) tokens() int     { return b.attended }
 
-func (e *exampleBatch) loss(s *torch.Scope, m *model) torch.Tensor { return exampleLoss(s, m, e) }
-func (e *exampleBatch) weight() float64                            { return float64(e.examples) }
-func (e *exampleBatch) tokens() int                                { return e.attended }
+func (e *exampleBatch) loss(s *torch.Scope, m *model) (torch.Tensor, objectiveSums) {
+	return exampleLoss(s, m, e), nil
+}
+func (e *exampleBatch) weight() float64 { return float64(e.examples) }
+func (e *exampleBatch) tokens() int     { return e.attended }

@@ -19,6 +19,7 @@ const metricsFile = "metrics.jsonl"
 type metricsLine struct {
 	Step       int                `json:"step"`
 	Loss       float64            `json:"loss"`
+	LossBy     map[string]float64 `json:"loss_by_objective,omitempty"`
 	GradNorm   float64            `json:"grad_norm"`
 	LR         float64            `json:"lr"`
 	Tokens     int64              `json:"tokens"`
@@ -39,6 +40,7 @@ type metricsLog struct {
 	start  time.Time
 	before float64 // seconds of earlier runs
 	losses float64
+	by     perObjective
 	count  int
 	effort effort
 	pace   *pace
@@ -80,6 +82,7 @@ func openMetrics(dir string, step int, p *pace) (*metricsLog, error) {
 func (l *metricsLog) write(info StepInfo, line bool) error {
 	l.newest = info
 	l.losses += info.Loss
+	l.by.merge(info.by)
 	l.count++
 	l.effort.add(info.effort, 1)
 	if !line && !info.HasValid {
@@ -94,13 +97,13 @@ func (l *metricsLog) seconds() float64 { return l.before + time.Since(l.start).S
 // line appends what came since the line before.
 func (l *metricsLog) line() error {
 	info := l.newest
-	out := metricsLine{Step: info.Step, Loss: l.losses / float64(l.count), GradNorm: info.GradNorm, LR: info.LR,
+	out := metricsLine{Step: info.Step, Loss: l.losses / float64(l.count), LossBy: l.by.means(), GradNorm: info.GradNorm, LR: info.LR,
 		Tokens: info.Tokens, Memory: info.Memory, Seconds: l.seconds()}
 	out.TokensPerS, out.DataWait, out.Exchange, out.MFU = l.pace.speeds(l.effort)
 	if info.HasValid {
 		out.Valid, out.ValidBy = &info.Valid, info.ValidBy
 	}
-	l.losses, l.count, l.effort = 0, 0, effort{}
+	l.losses, l.by, l.count, l.effort = 0, perObjective{}, 0, effort{}
 	text, err := json.Marshal(out)
 	if err != nil {
 		// A loss that is not finite has no JSON; the step is counted as skipped.

@@ -38,8 +38,8 @@ type mode struct {
 
 // product is the element type of matrix products.
 func (m *mode) product() torch.DType {
-	if m.training && m.half {
-		return torch.BFloat16
+	if m.training {
+		return m.computing.product()
 	}
 	return torch.Float32
 }

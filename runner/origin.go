@@ -38,10 +38,11 @@ type origin struct {
 	state State // of a checkpoint of ours, else what is known of one
 	sum   string
 	// tokenizer is the hash of the vocabulary that came along, vocabulary its
-	// files; both empty where none did.
-	tokenizer  string
-	vocabulary map[string][]byte
-	notes      []string // what a person should know
+	// files, vocabularyAt their folder; all empty where none did.
+	tokenizer    string
+	vocabulary   map[string][]byte
+	vocabularyAt string
+	notes        []string // what a person should know
 }
 
 // stored is a weight as its files hold it.
@@ -134,7 +135,7 @@ func (o *origin) findOurs(path string) error {
 	if o.vocabulary, err = readVocabulary(dir); err != nil {
 		return &corpus.DataError{Path: dir, Err: err}
 	}
-	o.tokenizer = o.state.Tokenizer
+	o.tokenizer, o.vocabularyAt = o.state.Tokenizer, dir
 	o.shape.Heads, o.shape.InitStd = o.state.Model.Heads, o.state.Model.InitStd
 	return o.addFile(filepath.Join(dir, modelFile))
 }
@@ -165,7 +166,7 @@ func (o *origin) readBeside(folder string) {
 		}
 		return
 	}
-	o.tokenizer, o.vocabulary = vocabulary.Hash(), vocabulary.Files()
+	o.tokenizer, o.vocabulary, o.vocabularyAt = vocabulary.Hash(), vocabulary.Files(), folder
 }
 
 func (o *origin) note(format string, args ...any) {

@@ -5,7 +5,6 @@ package runner
 import (
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/glmkit/glmkit/configs"
 	"github.com/glmkit/glmkit/runner/internal/torch"
@@ -65,7 +64,7 @@ func peakOf(c configs.Compute, device torch.Device, chosen computing) (float64, 
 	if device != torch.CPU {
 		return publishedPeak(torch.DeviceName(device), chosen.half), nil
 	}
-	return measuredPeak(chosen.half)
+	return measuredPeak(chosen.product())
 }
 
 // measured remembers a process' measurements of its CPU: they take time, and
@@ -76,22 +75,18 @@ var measured = struct {
 }{peaks: map[measurement]float64{}}
 
 type measurement struct {
-	half    bool
+	product torch.DType
 	threads int
 }
 
-func measuredPeak(half bool) (float64, error) {
+func measuredPeak(product torch.DType) (float64, error) {
 	measured.Lock()
 	defer measured.Unlock()
-	key := measurement{half, torch.Threads()}
+	key := measurement{product, torch.Threads()}
 	if peak, ok := measured.peaks[key]; ok {
 		return peak, nil
 	}
-	dtype := torch.Float32
-	if half {
-		dtype = torch.BFloat16
-	}
-	peak, err := productSpeed(dtype, torch.CPU, 150*time.Millisecond)
+	peak, err := productSpeed(product, torch.CPU, measuring)
 	if err == nil {
 		measured.peaks[key] = peak
 	}

@@ -23,44 +23,64 @@ import (
 // one. It returns the final state.
 func Pretrain(ctx context.Context, c *configs.Config, data, valid string, o Options) (State, error) {
 	o = o.own()
+	j, err := pretraining(c, data, valid, o)
+	if err != nil {
+		return State{}, err
+	}
+	defer j.close()
+	return j.run(ctx, o)
+}
+
+// pretraining opens what a pretraining run reads and checks that it fits
+// together.
+func pretraining(c *configs.Config, data, valid string, o Options) (_ *job, err error) {
+	var opened []func()
+	j := &job{config: c, close: func() {
+		for _, f := range opened {
+			f()
+		}
+	}}
+	defer func() {
+		if err != nil {
+			j.close()
+		}
+	}()
 	train, err := corpus.Open(data)
 	if err != nil {
-		return State{}, err
+		return nil, err
 	}
-	defer train.Close()
+	opened = append(opened, func() { train.Close() })
 	vocabulary, err := train.Tokenizer()
 	if err != nil {
-		return State{}, err
+		return nil, err
 	}
-	windows, err := newWindowSource(train, vocabulary, c)
-	if err != nil {
-		return State{}, err
+	if j.windows, err = newWindowSource(train, vocabulary, c); err != nil {
+		return nil, err
 	}
+	j.source, j.vocabulary = j.windows, vocabulary.Files()
+	j.windows.ranks = o.Ranks.size()
 	rows := vocabulary.PaddedSize()
 	if c.Model.Architecture == "glm" {
-		rows = windows.objective.WordRows(rows, vocabulary.Special())
+		rows = j.windows.objective.WordRows(rows, vocabulary.Special())
 	}
-	var weights *origin
 	if o.From != "" {
-		if weights, err = openOrigin(o.From); err != nil {
-			return State{}, err
+		if j.weights, err = openOrigin(o.From); err != nil {
+			return nil, err
 		}
-		defer weights.close()
-		if weights.tokenizer != "" && weights.tokenizer != vocabulary.Hash() {
-			return State{}, &configs.Error{Field: "--from", Msg: fmt.Sprintf("%s and %s have different vocabularies", o.From, data), Hint: "glmkit prepare corpus --tokenizer with the vocabulary of the weights"}
+		opened = append(opened, j.weights.close)
+		if j.weights.tokenizer != "" && j.weights.tokenizer != vocabulary.Hash() {
+			return nil, &configs.Error{Field: "--from", Msg: fmt.Sprintf("%s and %s have different vocabularies", o.From, data), Hint: "glmkit prepare corpus --tokenizer with the vocabulary of the weights"}
 		}
 	}
 	if c.Model.Vocab == 0 {
 		c.Model.Vocab = rows
-		if weights != nil {
-			c.Model.Vocab = max(rows, weights.shape.Vocab)
+		if j.weights != nil {
+			c.Model.Vocab = max(rows, j.weights.shape.Vocab)
 		}
 	}
 	if c.Model.Vocab < rows {
-		return State{}, &configs.Error{Field: "model.vocab", Msg: fmt.Sprintf("%d rows, the tokenizer and the objective of %s need %d", c.Model.Vocab, data, rows), Hint: "model.vocab: 0 takes what they need"}
+		return nil, &configs.Error{Field: "model.vocab", Msg: fmt.Sprintf("%d rows, the tokenizer and the objective of %s need %d", c.Model.Vocab, data, rows), Hint: "model.vocab: 0 takes what they need"}
 	}
-	windows.ranks = o.Ranks.size()
-	var held *windowSource
 	split := corpus.TrainSplit // of the folder to validate on
 	if s := train.Manifest().Split(corpus.ValidSplit); valid == "" && s != nil && s.Windows > 0 {
 		valid, split = data, corpus.ValidSplit
@@ -68,47 +88,33 @@ func Pretrain(ctx context.Context, c *configs.Config, data, valid string, o Opti
 	if valid != "" {
 		set, err := corpus.OpenSplit(valid, split)
 		if err != nil {
-			return State{}, err
+			return nil, err
 		}
-		defer set.Close()
+		opened = append(opened, func() { set.Close() })
 		if set.Manifest().Tokenizer.SHA256 != train.Manifest().Tokenizer.SHA256 {
-			return State{}, &configs.Error{Field: "--valid", Msg: fmt.Sprintf("%s and %s were prepared with different vocabularies", valid, data), Hint: "prepare both with the same --tokenizer"}
+			return nil, &configs.Error{Field: "--valid", Msg: fmt.Sprintf("%s and %s were prepared with different vocabularies", valid, data), Hint: "prepare both with the same --tokenizer"}
 		}
-		if held, err = newWindowSource(set, vocabulary, c); err != nil {
-			return State{}, err
+		if j.held, err = newWindowSource(set, vocabulary, c); err != nil {
+			return nil, err
 		}
 	}
-	identity := State{
+	j.identity = State{
 		Kind: "pretrain", Seed: c.Train.Seed, TotalSteps: c.Train.Steps, Model: c.Model,
 		Tokenizer: vocabulary.Hash(), Data: dataIdentity(train.Split()),
 	}
 	if c.Model.Architecture == "glm" {
-		identity.PartB = partB(windows.objective)
+		j.identity.PartB = partB(j.windows.objective)
 	}
-	start := func(m *model) error { return m.params.draw(c.Train.Seed, 0) }
-	if weights != nil {
-		if _, err := weights.check(c.Model); err != nil {
-			return State{}, err
+	if j.weights != nil {
+		if _, err := j.weights.check(c.Model); err != nil {
+			return nil, err
 		}
-		if identity.Pretrained, err = weights.hash(); err != nil {
-			return State{}, err
+		if j.identity.Pretrained, err = j.weights.hash(); err != nil {
+			return nil, err
 		}
-		identity.PretrainedTokens, identity.PretrainedSteps = weights.state.Tokens, weights.state.Step
-		start = func(m *model) error { return weights.start(m, c.Train.Seed, o.Note) }
+		j.identity.PretrainedTokens, j.identity.PretrainedSteps = j.weights.state.Tokens, j.weights.state.Step
 	}
-	return o.Ranks.train(o.Out, func() (State, error) {
-		r, err := openSession(c, identity, o, vocabulary.Files(), start)
-		if err != nil {
-			return State{}, err
-		}
-		defer r.close()
-		var measure func() (validation, error)
-		if held != nil {
-			measure = func() (validation, error) { return heldOutLoss(r.model, held, c.Train, o.Ranks) }
-		}
-		err = r.run(ctx, windows, measure, o)
-		return r.state, err
-	})
+	return j, nil
 }
 
 // windowSource draws pretraining batches from a prepared corpus.
@@ -117,6 +123,7 @@ type windowSource struct {
 	vocabulary tokenizer.Tokenizer
 	config     *configs.Config
 	objective  spans.Objective
+	mixed      bool    // of several objectives
 	starts     []int64 // first window of each step of the ramp, and of the one after
 	ranks      int     // that share a batch where train.micro_batch does not cut it; 0 is 1
 }
@@ -130,7 +137,8 @@ func newWindowSource(set *corpus.Dataset, vocabulary tokenizer.Tokenizer, c *con
 	// only what is drawn while training (BERT's masks).
 	objective := m.Config.Objective.Spans()
 	objective.MaxPositions = c.Model.MaxPositions
-	return &windowSource{set: set, vocabulary: vocabulary, config: c, objective: objective, starts: rampStarts(c.Train)}, nil
+	mixed := c.Model.Architecture == "glm" && max(objective.Token, objective.Sentence, objective.Document) < 1
+	return &windowSource{set: set, vocabulary: vocabulary, config: c, objective: objective, mixed: mixed, starts: rampStarts(c.Train)}, nil
 }
 
 // rampStarts counts the windows before each step of a batch ramp and before the
@@ -165,59 +173,90 @@ func dataIdentity(s *corpus.Split) string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// block builds the sequence of the window numbered i in the endless repetition
-// of the corpus. mode is its objective, for GLM.
-func (w *windowSource) block(i int64) (b spans.Block, mode spans.Mode, err error) {
+// Drawn is a window as a model reads it.
+type Drawn struct {
+	Window int64 // its number in the corpus
+	Tokens []int32
+	Sample spans.Sample // what was drawn to be masked; empty for BERT
+	Block  spans.Block
+}
+
+// draw lays out the window numbered i in the endless repetition of the corpus.
+func (w *windowSource) draw(i int64) (d Drawn, err error) {
 	row, epoch := i%w.set.Len(), i/w.set.Len()
 	maskings := int64(w.set.Maskings())
 	masking := int(epoch % maskings)
 	window, err := w.set.Window(row, masking)
 	if err != nil {
-		return b, mode, err
+		return d, err
 	}
+	d = Drawn{Window: row, Tokens: window.Tokens}
 	special := w.vocabulary.Special()
 	key := spans.Key{Seed: w.config.Train.Seed, Sample: uint64(row), Epoch: uint64(epoch)}
 	if w.config.Model.Architecture == "bert" {
-		return spans.MLM(key, window.Tokens, w.config.Objective.MLMRatio, special, w.vocabulary.Size()), mode, nil
+		d.Block = spans.MLM(key, d.Tokens, w.config.Objective.MLMRatio, special, w.vocabulary.Size())
+		return d, nil
 	}
+	d.Sample = window.Sample
 	if epoch >= maskings && w.config.Train.Redraw {
-		sample := w.objective.Draw(key, window.Tokens, special, w.vocabulary.EndsSentence)
-		sample.Prompts = window.Sample.Prompts
-		b, err = w.objective.Build(key, window.Tokens, sample, special)
-		return b, sample.Mode, err
+		d.Sample = w.objective.Draw(key, d.Tokens, special, w.vocabulary.EndsSentence)
+		d.Sample.Prompts = window.Sample.Prompts
+	} else {
+		key = w.set.Key(row, masking) // that drew the stored masking gives its block
 	}
-	// The key that drew a stored masking gives its block.
-	b, err = w.objective.Build(w.set.Key(row, masking), window.Tokens, window.Sample, special)
-	return b, window.Sample.Mode, err
+	d.Block, err = w.objective.Build(key, d.Tokens, d.Sample, special)
+	return d, err
 }
 
 func (w *windowSource) step(n int) ([]microBatch, error) {
 	first, end := w.batch(n)
-	blocks := make([]spans.Block, 0, end-first)
+	windows := make([]Drawn, 0, end-first)
 	for i := first; i < end; i++ {
-		b, _, err := w.block(i)
+		d, err := w.draw(i)
 		if err != nil {
 			return nil, err
 		}
-		blocks = append(blocks, b)
+		windows = append(windows, d)
 	}
-	return w.split(blocks), nil
+	return w.split(windows), nil
 }
 
-// split groups blocks into micro-batches.
-func (w *windowSource) split(blocks []spans.Block) (out []microBatch) {
+func (w *windowSource) items(n int) int {
+	first, end := w.batch(n)
+	return int(end - first)
+}
+
+// split groups windows into micro-batches.
+func (w *windowSource) split(windows []Drawn) (out []microBatch) {
 	// Similar lengths share a micro-batch: padding is work.
-	slices.SortStableFunc(blocks, func(a, b spans.Block) int { return len(a.Input) - len(b.Input) })
+	slices.SortStableFunc(windows, func(a, b Drawn) int { return len(a.Block.Input) - len(b.Block.Input) })
 	micro := w.config.Train.MicroBatch
 	if micro <= 0 {
-		micro = max(1, ceilDiv(len(blocks), w.ranks))
+		micro = max(1, ceilDiv(len(windows), w.ranks))
 	}
-	for group := range slices.Chunk(blocks, micro) {
-		if b := newBatch(group); len(b.rows) > 0 {
+	for group := range slices.Chunk(windows, micro) {
+		blocks := make([]spans.Block, len(group))
+		var modes []spans.Mode
+		for i, d := range group {
+			blocks[i] = d.Block
+			if w.mixed {
+				modes = append(modes, slices.Repeat([]spans.Mode{d.Sample.Mode}, targets(d.Block))...)
+			}
+		}
+		if b := newBatch(blocks); len(b.rows) > 0 {
+			b.modes = modes
 			out = append(out, b)
 		}
 	}
 	return out
+}
+
+// targets counts the tokens of a block whose prediction counts.
+func targets(b spans.Block) (n int) {
+	for _, counts := range b.LossMask {
+		n += int(counts)
+	}
+	return n
 }
 
 // ceilDiv is n/d, rounded up; a d below 1 counts as 1.
@@ -238,16 +277,16 @@ func heldOutLoss(m *model, w *windowSource, c configs.Train, ranks *Ranks) (vali
 	var modes []spans.Mode
 	var weights []float64
 	for n := range max(1, c.ValidBatches) {
-		blocks := map[spans.Mode][]spans.Block{}
+		windows := map[spans.Mode][]Drawn{}
 		for i := range c.BatchSize {
-			b, mode, err := w.block(int64(n*c.BatchSize + i))
+			d, err := w.draw(int64(n*c.BatchSize + i))
 			if err != nil {
 				return validation{}, err
 			}
-			blocks[mode] = append(blocks[mode], b)
+			windows[d.Sample.Mode] = append(windows[d.Sample.Mode], d)
 		}
 		for mode := spans.Token; mode <= spans.Document; mode++ {
-			for _, b := range w.split(blocks[mode]) {
+			for _, b := range w.split(windows[mode]) {
 				loss := 0.0
 				if ranks.mine(len(losses)) {
 					var err error
@@ -282,5 +321,6 @@ func heldOutLoss(m *model, w *windowSource, c configs.Train, ranks *Ranks) (vali
 func evaluated(m *model, b microBatch) (float64, error) {
 	s := torch.NewScope()
 	defer s.Close()
-	return s.Item(b.loss(s, m)), s.Err()
+	sum, _ := b.loss(s, m)
+	return s.Item(sum), s.Err()
 }

@@ -72,6 +72,11 @@ func (m *MetricsServer) answer(w http.ResponseWriter, _ *http.Request) {
 	gauge("step", "Optimizer steps done.", float64(i.Step))
 	gauge("steps", "Optimizer steps of the schedule.", float64(i.Total))
 	gauge("loss", "Training loss of the step in nats.", i.Loss)
+	for _, objective := range Objectives {
+		if loss, ok := i.LossBy[objective]; ok {
+			gauge("loss_"+objective, "Training loss of the objective in the step in nats per target token.", loss)
+		}
+	}
 	gauge("grad_norm", "Gradient norm before clipping.", i.GradNorm)
 	gauge("learning_rate", "Learning rate of the step.", i.LR)
 	gauge("tokens", "Tokens read by the model.", float64(i.Tokens))

@@ -20,6 +20,7 @@ import (
 
 	"github.com/glmkit/glmkit/configs"
 	"github.com/glmkit/glmkit/corpus"
+	"github.com/glmkit/glmkit/runner/internal/torch"
 )
 
 // Options say where and on what a run works.
@@ -67,45 +68,21 @@ func openSession(c *configs.Config, identity State, o Options, vocabulary map[st
 }
 
 func (r *session) open(c *configs.Config, o Options, start func(*model) error) error {
-	device, err := chooseDevice(r.ranks.device(o.Device))
+	device, err := placed(r.ranks, o)
 	if err != nil {
 		return err
 	}
-	setThreads(r.ranks.threads(o.Threads))
-	if r.configYAML, err = c.YAML(); err != nil {
-		return err
+	if r.ranks.Leads() {
+		if err := claim(r.dir); err != nil {
+			return err
+		}
+		if err := recoverRun(r.dir); err != nil {
+			return err
+		}
 	}
-	checkpoint, resume, err := r.newest()
+	found, err := r.settle(c, device, o.Note)
 	if err != nil {
 		return err
-	}
-	var saved State
-	compute := c.Compute
-	if resume {
-		if saved, _, err = readState(checkpoint); err != nil {
-			return err
-		}
-		if compute.Precision == "auto" {
-			compute.Precision = saved.Precision
-		}
-	}
-	computing, err := chooseComputing(compute, device)
-	if err != nil {
-		return err
-	}
-	r.state.Precision = computing.precision()
-	if err := r.agree(); err != nil {
-		return err
-	}
-	if resume {
-		if err := sameRun(r.dir, saved, r.state); err != nil {
-			return err
-		}
-		if err := sameRecipe(r.dir, checkpoint, saved.Kind, c.Train); err != nil {
-			return err
-		}
-		r.noteRanks(saved, o.Note)
-		r.state = saved
 	}
 	if r.state.Ranks = 0; r.ranks.size() > 1 {
 		r.state.Ranks = r.ranks.size()
@@ -113,13 +90,13 @@ func (r *session) open(c *configs.Config, o Options, start func(*model) error) e
 	if r.model, err = newModel(r.state.Model, device); err != nil {
 		return modelMemory(r.state.Model, err)
 	}
-	r.model.mode.computing = computing
+	r.model.mode.computing = found.computing
 	r.model.choosing = r.state.choosing()
-	if r.pace.peak, err = peakOf(c.Compute, device, computing); err != nil {
+	if r.pace.peak, err = peakOf(c.Compute, device, found.computing); err != nil {
 		return err
 	}
 	r.pace.peak *= float64(r.ranks.size())
-	if !resume {
+	if found.checkpoint == "" {
 		err = start(r.model)
 	} else if r.state.Classifier > 0 {
 		err = r.model.addClassifier(r.state.Classifier, r.state.Seed)
@@ -130,8 +107,8 @@ func (r *session) open(c *configs.Config, o Options, start func(*model) error) e
 	if r.optimizer, err = newOptimizer(c.Train.Optimizer, r.model.params, r.ranks); err != nil {
 		return modelMemory(r.state.Model, err)
 	}
-	if resume {
-		if err := r.load(checkpoint); err != nil {
+	if found.checkpoint != "" {
+		if err := r.load(found.checkpoint); err != nil {
 			return err
 		}
 		r.saved = r.state.Step
@@ -139,7 +116,7 @@ func (r *session) open(c *configs.Config, o Options, start func(*model) error) e
 	if err := r.optimizer.spread(); err != nil || !r.ranks.Leads() {
 		return err
 	}
-	if resume {
+	if found.checkpoint != "" {
 		// A kill may have come after latest and before the rest of saving.
 		if err := settle(r.dir, r.state, c.Train.KeepLast); err != nil {
 			return err
@@ -153,24 +130,74 @@ func (r *session) open(c *configs.Config, o Options, start func(*model) error) e
 	return writeWhole(filepath.Join(r.dir, configFile), r.configYAML)
 }
 
-// newest is the checkpoint to go on from, if there is one. Rank 0 looks.
-func (r *session) newest() (checkpoint string, resume bool, err error) {
+// placed is the device of this process, whose threads it sets.
+func placed(ranks *Ranks, o Options) (torch.Device, error) {
+	device, err := chooseDevice(ranks.device(o.Device))
+	if err == nil {
+		setThreads(ranks.threads(o.Threads))
+	}
+	return device, err
+}
+
+// settled is how a run begins.
+type settled struct {
+	computing
+	checkpoint string // to go on from; empty: none
+}
+
+// settle finds out where a run stands and how it is to be computed, and refuses
+// to go on with one that was begun otherwise. Nothing is written yet, and no
+// tensor made. The state is that of the checkpoint, if there is one.
+func (r *session) settle(c *configs.Config, device torch.Device, note func(string)) (found settled, err error) {
+	if r.configYAML, err = c.YAML(); err != nil {
+		return found, err
+	}
+	if found.checkpoint, err = r.newest(); err != nil {
+		return found, err
+	}
+	var saved State
+	compute := c.Compute
+	if found.checkpoint != "" {
+		if saved, _, err = readState(found.checkpoint); err != nil {
+			return found, err
+		}
+		if compute.Precision == "auto" {
+			compute.Precision = saved.Precision
+		}
+	}
+	if found.computing, err = chooseComputing(compute, device); err != nil {
+		return found, err
+	}
+	r.state.Precision = found.precision()
+	if err := r.agree(); err != nil {
+		return found, err
+	}
+	if found.checkpoint == "" {
+		return found, nil
+	}
+	if err := sameRun(r.dir, saved, r.state); err != nil {
+		return found, err
+	}
+	if err := sameRecipe(r.dir, found.checkpoint, saved.Kind, c.Train); err != nil {
+		return found, err
+	}
+	r.noteRanks(saved, note)
+	r.state = saved
+	return found, nil
+}
+
+// newest is the checkpoint to go on from; empty: none. Rank 0 looks.
+func (r *session) newest() (checkpoint string, err error) {
 	if r.ranks.Leads() {
-		if err := claim(r.dir); err != nil {
-			return "", false, err
-		}
-		if err := recoverRun(r.dir); err != nil {
-			return "", false, err
-		}
 		if checkpoint, _, err = latestCheckpoint(r.dir); err != nil {
-			return "", false, err
+			return "", err
 		}
 		checkpoint = strings.TrimPrefix(checkpoint, r.dir)
 	}
 	if checkpoint, err = r.ranks.hear(checkpoint); err != nil || checkpoint == "" {
-		return "", false, err
+		return "", err
 	}
-	return filepath.Join(r.dir, checkpoint), true, nil
+	return filepath.Join(r.dir, checkpoint), nil
 }
 
 // agree makes sure that all ranks are about to train the same model on the same
@@ -240,12 +267,28 @@ var runFiles = []string{configFile, metricsFile, checkpointsDir, latestFile, bes
 // claim makes a run's directory, or accepts one that holds nothing but a run. It
 // must be writable: better said before training than at its first checkpoint.
 func claim(dir string) error {
-	unwritable := func(err error) error {
-		return &configs.Error{Field: "--out", Msg: err.Error(), Hint: "a directory that can be written"}
-	}
 	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return unwritable(err)
 	}
+	if err := holdsRun(dir); err != nil {
+		return err
+	}
+	trial, err := os.CreateTemp(dir, "."+latestFile+"*")
+	if err != nil {
+		return unwritable(err)
+	}
+	if err := errors.Join(trial.Close(), os.Remove(trial.Name())); err != nil {
+		return unwritable(err)
+	}
+	return nil
+}
+
+func unwritable(err error) error {
+	return &configs.Error{Field: "--out", Msg: err.Error(), Hint: "a directory that can be written"}
+}
+
+// holdsRun accepts a directory with nothing in it but a run, or with nothing.
+func holdsRun(dir string) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return err
@@ -258,14 +301,33 @@ func claim(dir string) error {
 			return &configs.Error{Field: dir, Msg: "holds something else than a run: " + name, Hint: "another --out"}
 		}
 	}
-	trial, err := os.CreateTemp(dir, "."+latestFile+"*")
-	if err != nil {
-		return unwritable(err)
-	}
-	if err := errors.Join(trial.Close(), os.Remove(trial.Name())); err != nil {
-		return unwritable(err)
-	}
 	return nil
+}
+
+// claimable tells whether claim would succeed, as far as can be told without
+// making the directory.
+func claimable(dir string) error {
+	for at := filepath.Clean(dir); ; at = filepath.Dir(at) {
+		info, err := os.Stat(at)
+		switch {
+		case errors.Is(err, fs.ErrNotExist) && at != filepath.Dir(at):
+			continue
+		case err != nil:
+			return unwritable(err)
+		case !info.IsDir():
+			return unwritable(fmt.Errorf("%s is no directory", at))
+		}
+		if at == filepath.Clean(dir) {
+			if err := holdsRun(dir); err != nil {
+				return err
+			}
+		}
+		const write = 2 // W_OK of access(2)
+		if err := syscall.Access(at, write); err != nil {
+			return unwritable(fmt.Errorf("%s: %w", at, err))
+		}
+		return nil
+	}
 }
 
 // load restores weights and moments from a checkpoint.

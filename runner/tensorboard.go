@@ -119,6 +119,9 @@ func (i *StepInfo) scalars() []scalar {
 		out = append(out, scalar{"valid/loss", i.Valid})
 	}
 	for _, name := range Objectives {
+		if loss, ok := i.LossBy[name]; ok {
+			out = append(out, scalar{"train/loss_" + name, loss})
+		}
 		if loss, ok := i.ValidBy[name]; ok {
 			out = append(out, scalar{"valid/loss_" + name, loss})
 		}

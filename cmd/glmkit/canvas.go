@@ -16,6 +16,9 @@ type canvas struct {
 	w       *bufio.Writer
 	columns int
 	colour  bool
+	// text and tokens bound what is shown of a window: its words, and the columns
+	// of a table of its tokens; 0: all.
+	text, tokens int
 }
 
 func newCanvas(out io.Writer) *canvas {

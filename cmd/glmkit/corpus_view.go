@@ -385,11 +385,17 @@ func bar(value, mark float64, columns int) string {
 
 // count writes a number, with its thousands apart on a terminal.
 func (v *corpusView) count(n int64) string {
-	text := strconv.FormatInt(n, 10)
 	if v.terminal {
-		for i := len(text) - 3; i > 0; i -= 3 {
-			text = text[:i] + "," + text[i:]
-		}
+		return grouped(n)
+	}
+	return strconv.FormatInt(n, 10)
+}
+
+// grouped writes a number with a comma before every three digits.
+func grouped(n int64) string {
+	text := strconv.FormatInt(n, 10)
+	for i := len(text) - 3; i > 0; i -= 3 {
+		text = text[:i] + "," + text[i:]
 	}
 	return text
 }

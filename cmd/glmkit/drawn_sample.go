@@ -28,6 +28,16 @@ type drawnSample struct {
 	name   func(id int32) string
 }
 
+// newMaskedLanguage is a window of BERT's masked language model.
+func newMaskedLanguage(seed uint64, tokens []int32, block spans.Block, special spans.Special, token func(id int32) string) *drawnSample {
+	d := newDrawnSample(seed, tokens, spans.Sample{}, block, special, token)
+	d.mode = modeMLM
+	for i, predicted := range block.LossMask {
+		d.pieces[i] = int(predicted)
+	}
+	return d
+}
+
 func newDrawnSample(seed uint64, tokens []int32, sample spans.Sample, block spans.Block, special spans.Special, token func(id int32) string) *drawnSample {
 	return &drawnSample{
 		seed: seed, mode: sample.Mode.String(), tokens: tokens, sample: sample, block: block,
@@ -163,6 +173,13 @@ func (d *drawnSample) spanNumbers() []int {
 	}
 	return numbers
 }
+
+// input is the block's token i.
+func (d *drawnSample) input(i int) string { return d.name(d.block.Input[i]) }
+
+func (d *drawnSample) position(i int) string { return strconv.Itoa(int(d.block.Position[i])) }
+
+func (d *drawnSample) blockPosition(i int) string { return strconv.Itoa(int(d.block.BlockPosition[i])) }
 
 // target is what the block's token i predicts, "-" where it is only read.
 func (d *drawnSample) target(i int) string {

@@ -20,6 +20,7 @@ type finetuneOptions struct {
 	grid                configs.Grid
 	tasks               []string
 	seeds               []uint64
+	dryRun              bool
 	deviceFlags
 	groupFlags
 	watchFlags
@@ -52,7 +53,10 @@ that "glmkit prepare task --pattern 0,1" wrote into --tasks.
 --from is a run of "glmkit train pretrain" or one of its checkpoints, a
 checkpoint of the GLM repository, or a folder of Hugging Face's: "glmkit convert
 --help" lists the forms. The weights tell the model's shape. A --config of the
-same layers and hidden size may ask for more positions.`,
+same layers and hidden size may ask for more positions.
+
+--dry-run opens all that the runs would read and tells what they would do, as in
+"glmkit train pretrain", with the first batch of each task. It writes nothing.`,
 		Example: `  glmkit train finetune --from runs/glm --tasks tasks/glm --out finetuned/glm
   glmkit train finetune --from runs/glm --tasks tasks/glm --task CB,COPA --seeds 1,2,3 --dev val --out finetuned/glm
   glmkit train finetune --from runs/glm --tasks tasks/glm --task RTE --dev val --grid lr=1e-5,2e-5 --grid batch_size=16,32 --seeds 1,2,3 --out search/glm
@@ -70,6 +74,7 @@ same layers and hidden size may ask for more positions.`,
 	cmd.Flags().StringVar(&o.dev, "dev", "", "`split` that chooses the best epoch (default: none is chosen)")
 	cmd.Flags().StringArrayVar(&grid, "grid", nil, "`axis`, grid or file of recipes to try (repeatable)")
 	cmd.Flags().StringVar(&o.out, "out", "", "`directory` of the runs")
+	addDryRun(cmd, &o.dryRun)
 	for _, name := range []string{"from", "tasks", "out"} {
 		cmd.MarkFlagRequired(name)
 	}

@@ -17,6 +17,9 @@ func finetune(ctx context.Context, s streams, o finetuneOptions) error {
 	if err != nil {
 		return err
 	}
+	if o.dryRun {
+		return planFinetune(ctx, s, o, jobs)
+	}
 	ranks, err := o.join(ctx, s, o.device)
 	if err != nil {
 		return exitForm(err)

@@ -117,9 +117,7 @@ func drawText(config *configs.Config, t tokenizer.Tokenizer, seed uint64, text s
 	}
 	key := spans.Key{Seed: seed}
 	if config.Model.Architecture == "bert" {
-		d := newDrawnSample(seed, tokens, spans.Sample{}, spans.MLM(key, tokens, config.Objective.MLMRatio, special, t.Size()), special, t.Token)
-		d.mode = modeMLM
-		return d, cut, nil
+		return newMaskedLanguage(seed, tokens, spans.MLM(key, tokens, config.Objective.MLMRatio, special, t.Size()), special, t.Token), cut, nil
 	}
 	objective := config.Objective.Spans()
 	objective.MaxPositions = config.Model.MaxPositions

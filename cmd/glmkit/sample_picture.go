@@ -54,15 +54,11 @@ func drawPicture(d *drawnSample) *picture {
 	y = p.legend(d, y+4)
 
 	b := d.block
-	number := func(row []int32) func(i int) string {
-		return func(i int) string { return strconv.Itoa(int(row[i])) }
-	}
-	input := stripRow{"input", func(i int) string { return d.name(b.Input[i]) }, true}
-	positions := []stripRow{{"position", number(b.Position), false}, {"block position", number(b.BlockPosition), false}}
+	input := stripRow{"input", d.input, true}
+	positions := []stripRow{{"position", d.position, false}, {"block position", d.blockPosition, false}}
 	blockStyle := func(i int) (int, bool, bool) { return d.pieces[i], b.Input[i] == d.dblock, false }
 	if d.mode == modeMLM {
-		style := func(i int) (int, bool, bool) { return int(b.LossMask[i]), false, false }
-		p.strip("Input and targets", y, 0, len(b.Input), []stripRow{input, {"target", d.target, false}, positions[0]}, style)
+		p.strip("Input and targets", y, 0, len(b.Input), []stripRow{input, {"target", d.target, false}, positions[0]}, blockStyle)
 		return p.framed()
 	}
 	numbers, prompts := d.spanNumbers(), d.prompts()

@@ -41,49 +41,57 @@ func (c *canvas) window(d *drawnSample) {
 			words[i].piece = prompt
 		}
 	}
-	c.flow(words)
+	c.flow(upTo(c.text, words))
 }
 
 // parts shows Part A and Part B with their positions.
 func (c *canvas) parts(d *drawnSample) {
-	b := d.block
-	row := func(from, to int, f func(i int) string) []cell {
-		cells := make([]cell, 0, to-from)
-		for i := from; i < to; i++ {
-			cells = append(cells, cell{f(i), d.pieces[i]})
-		}
-		return cells
-	}
-	input := func(i int) string { return d.name(b.Input[i]) }
-	position := func(i int) string { return strconv.Itoa(int(b.Position[i])) }
-	block := func(i int) string { return strconv.Itoa(int(b.BlockPosition[i])) }
-
-	c.heading(fmt.Sprintf("Part A: the corrupted text, %d tokens", b.Sep))
-	c.table([]string{"input", "position", "block position"},
-		row(0, b.Sep, input), row(0, b.Sep, position), row(0, b.Sep, block))
-	if b.Sep == len(b.Input) {
+	c.partA("the corrupted text", d)
+	if d.block.Sep == len(d.block.Input) {
 		c.printf("\nThe window has nothing that may be masked: Part B is empty.\n")
 		return
 	}
-	c.heading(fmt.Sprintf("Part B: the spans in the order of prediction, %d tokens", len(b.Input)-b.Sep))
-	c.table([]string{"input", "target", "position", "block position"},
-		row(b.Sep, len(b.Input), input), row(b.Sep, len(b.Input), d.target),
-		row(b.Sep, len(b.Input), position), row(b.Sep, len(b.Input), block))
+	c.partB("the spans in the order of prediction", d)
+}
+
+func (c *canvas) partA(what string, d *drawnSample) {
+	n := d.block.Sep
+	c.heading(fmt.Sprintf("Part A: %s, %d tokens", what, n))
+	c.columnsOf([]string{"input", "position", "block position"}, d, 0, n, d.input, d.position, d.blockPosition)
+}
+
+func (c *canvas) partB(what string, d *drawnSample) {
+	from, to := d.block.Sep, len(d.block.Input)
+	c.heading(fmt.Sprintf("Part B: %s, %d tokens", what, to-from))
+	c.columnsOf([]string{"input", "target", "position", "block position"}, d, from, to, d.input, d.target, d.position, d.blockPosition)
+}
+
+// columnsOf is a table with a column for each token from one up to another, in
+// the colour of its piece.
+func (c *canvas) columnsOf(names []string, d *drawnSample, from, to int, rows ...func(i int) string) {
+	table := make([][]cell, len(rows))
+	for k, row := range rows {
+		for i := from; i < to; i++ {
+			table[k] = append(table[k], cell{row(i), d.pieces[i]})
+		}
+		table[k] = upTo(c.tokens, table[k])
+	}
+	c.table(names, table...)
+}
+
+// upTo cuts cells to at most a number of them; 0: to none fewer.
+func upTo(most int, cells []cell) []cell {
+	if most == 0 || len(cells) <= most {
+		return cells
+	}
+	return append(cells[:most:most], cell{"…", 0})
 }
 
 // maskedLanguage shows the input of BERT's masked language model and its
 // targets.
 func (c *canvas) maskedLanguage(d *drawnSample) {
-	b := d.block
-	input, target, position := make([]cell, b.Sep), make([]cell, b.Sep), make([]cell, b.Sep)
-	for i := range b.Input {
-		predicted := int(b.LossMask[i])
-		input[i] = cell{d.name(b.Input[i]), predicted}
-		target[i] = cell{d.target(i), predicted}
-		position[i] = cell{strconv.Itoa(i), predicted}
-	}
 	c.heading("Input and targets")
-	c.table([]string{"input", "target", "position"}, input, target, position)
+	c.columnsOf([]string{"input", "target", "position"}, d, 0, len(d.block.Input), d.input, d.target, strconv.Itoa)
 	c.printf("\nEvery token reads every token.\n")
 }
 

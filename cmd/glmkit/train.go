@@ -46,9 +46,15 @@ func (w *watchFlags) add(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&w.metricsAddr, "metrics-addr", "", "answer Prometheus on this `host:port`, at /metrics")
 }
 
+// addDryRun gives cmd the flag --dry-run.
+func addDryRun(cmd *cobra.Command, to *bool) {
+	cmd.Flags().BoolVar(to, "dry-run", false, "only print what would be done, the memory that it would take and the first batch; write nothing")
+}
+
 type pretrainOptions struct {
 	config                 *configs.Config
 	data, valid, from, out string
+	dryRun                 bool
 	deviceFlags
 	groupFlags
 	watchFlags
@@ -73,8 +79,14 @@ so (RANK, WORLD_SIZE, MASTER_ADDR, ...): docs/cluster.md.
 
 With --from training begins with weights that exist, in any of the forms that
 "glmkit convert --help" lists. They must have the configuration's layers and
-hidden size; a larger model.max_positions or model.vocab grows their tables.`,
+hidden size; a larger model.max_positions or model.vocab grows their tables.
+
+--dry-run opens all that the run would read and tells what it would do: the steps
+and where they begin, tokens and passes over the corpus, the schedule, memory (an
+estimate: docs/training.md has the formula), and the first batch as the model
+would read it. It writes nothing, and fails where the run would.`,
 		Example: `  glmkit train pretrain --config glm-small --data corpus/ --out runs/glm
+  glmkit train pretrain --config glm-small --data corpus/ --out runs/glm --dry-run
   glmkit train pretrain --config glm-large --from glm-large-blank/ --data corpus/ --out runs/more
   glmkit train pretrain --config bert-small --data corpus/ --out runs/bert --set train.steps=2000`,
 		Args: cobra.NoArgs,
@@ -87,6 +99,7 @@ hidden size; a larger model.max_positions or model.vocab grows their tables.`,
 	cmd.Flags().StringVar(&o.valid, "valid", "", "a second one, held out, for the validation loss")
 	cmd.Flags().StringVar(&o.from, "from", "", "`weights` to begin with: a run, a checkpoint or a folder of Hugging Face's")
 	cmd.Flags().StringVar(&o.out, "out", "", "`directory` of the run")
+	addDryRun(cmd, &o.dryRun)
 	cmd.MarkFlagRequired("data")
 	cmd.MarkFlagRequired("out")
 	cmd.RunE = func(cmd *cobra.Command, args []string) (err error) {

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"runtime"
 	"strings"
 	"time"
 
@@ -72,7 +71,7 @@ func watch(s streams, what, run string, also func(run string, i runner.StepInfo)
 
 // stepNote is what progress says of a step, the most telling first.
 func stepNote(i runner.StepInfo) string {
-	note := fmt.Sprintf("loss %.3f, %s tok/s", i.Loss, thousands(i.TokensPerS))
+	note := fmt.Sprintf("loss %.3f%s, %s tok/s", i.Loss, byObjective(i.LossBy), thousands(i.TokensPerS))
 	if i.MFU > 0 {
 		note += fmt.Sprintf(", MFU %.0f%%", 100*i.MFU)
 	}
@@ -88,17 +87,21 @@ func stepNote(i runner.StepInfo) string {
 
 // validNote is the validation loss, for each objective if there are several.
 func validNote(i runner.StepInfo) string {
-	note := fmt.Sprintf(", valid %.3f", i.Valid)
-	if len(i.ValidBy) < 2 {
-		return note
+	return fmt.Sprintf(", valid %.3f", i.Valid) + byObjective(i.ValidBy)
+}
+
+// byObjective is the losses of several objectives.
+func byObjective(losses map[string]float64) string {
+	if len(losses) < 2 {
+		return ""
 	}
 	var by []string
 	for _, objective := range runner.Objectives {
-		if loss, ok := i.ValidBy[objective]; ok {
+		if loss, ok := losses[objective]; ok {
 			by = append(by, fmt.Sprintf("%s %.3f", objective, loss))
 		}
 	}
-	return note + " (" + strings.Join(by, " ") + ")"
+	return " (" + strings.Join(by, " ") + ")"
 }
 
 // devNote is the task's metrics on the dev split.
@@ -128,6 +131,9 @@ func thousands(x float64) string {
 }
 
 func pretrain(ctx context.Context, s streams, o pretrainOptions) error {
+	if o.dryRun {
+		return planPretrain(ctx, s, o)
+	}
 	ranks, err := o.join(ctx, s, o.device)
 	if err != nil {
 		return exitForm(err)
@@ -166,28 +172,4 @@ func convert(ctx context.Context, s streams, o convertOptions) error {
 	}
 	_, err = fmt.Fprintf(s.out, "%s: %.2f M parameters\n", o.out, float64(done.Parameters)/1e6)
 	return err
-}
-
-// slowGFLOPS is below what any BLAS with vector kernels reaches on one core of
-// the last decade; Debian's reference BLAS was at 4 where it was measured.
-const slowGFLOPS = 20
-
-func doctor(s streams) error {
-	d, err := runner.Diagnose()
-	if err != nil {
-		return exitForm(err)
-	}
-	fmt.Fprintf(s.out, "glmkit     %s, %s\n", versionString(), runtime.Version())
-	fmt.Fprintf(s.out, "libtorch   %s\n", d.Libtorch)
-	fmt.Fprintf(s.out, "cpu        %d cores, %d threads\n", runtime.NumCPU(), d.Threads)
-	fmt.Fprintf(s.out, "cuda       %d devices\n", d.CUDADevices)
-	fmt.Fprintf(s.out, "training   %s matrix products, %s attention (compute.precision, compute.attention)\n", d.Precision, d.Attention)
-	if !d.FusedAttention {
-		fmt.Fprintln(s.out, "           libtorch's own fused attention: from 2.0 on")
-	}
-	fmt.Fprintf(s.out, "matmul     %.0f GFLOPS in float32, %.0f in bfloat16\n", d.GFLOPS, d.HalfGFLOPS)
-	if d.GFLOPS < slowGFLOPS {
-		fmt.Fprintln(s.out, "warning: this libtorch multiplies with an unoptimised BLAS; on Debian, `apt-get install libopenblas0-openmp` makes training many times faster")
-	}
-	return nil
 }

@@ -19,4 +19,4 @@ func evaluate(context.Context, streams, evalOptions) error       { return noLibt
 func fill(context.Context, streams, fillOptions) error           { return noLibtorch() }
 func perplexity(context.Context, streams, languageOptions) error { return noLibtorch() }
 func lambada(context.Context, streams, languageOptions) error    { return noLibtorch() }
-func doctor(streams) error                                       { return noLibtorch() }
+func doctor(streams, doctorOptions) error                        { return noLibtorch() }
