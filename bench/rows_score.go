@@ -54,7 +54,7 @@ func measureScore(ctx context.Context, b *bench) ([]*row, error) {
 	if _, _, err := b.train(ctx, 1, 0, 1, "float32"); err != nil {
 		return rows, err
 	}
-	at := func(name ...string) string { return filepath.Join(append([]string{b.work, "score"}, name...)...) }
+	at := func(name ...string) string { return filepath.Join(append([]string{b.work, "scoring"}, name...)...) }
 	for i, k := range kinds {
 		if err := k.write(at("data", k.task), k.examples); err != nil {
 			return rows, err
@@ -89,6 +89,10 @@ func measureScore(ctx context.Context, b *bench) ([]*row, error) {
 // scoreRounds measures a task: rows are those of the authors' way and of the
 // tuned peer.
 func (b *bench) scoreRounds(ctx context.Context, task string, at func(...string) string, examples string, rows []*row) error {
+	weights, err := filepath.Glob(at("runs", task, "seed-1", "checkpoints", "*", "model.safetensors"))
+	if err != nil || len(weights) == 0 {
+		return errors.Join(errors.New("the run has no checkpoint"), err)
+	}
 	apart := []float64{0, 0}
 	for i := range b.rounds {
 		progress("scoring %s, round %d of %d", task, i+1, b.rounds)
@@ -103,7 +107,7 @@ func (b *bench) scoreRounds(ctx context.Context, task string, at func(...string)
 				Torch   string
 			}
 			done, err := command(ctx, 2, nil, b.python, "bench/score/peer.py", mode, "--examples", examples,
-				"--weights", at("runs", task, "seed-1", "latest", "model.safetensors"), "--heads", strconv.Itoa(b.size.Heads))
+				"--weights", weights[len(weights)-1], "--heads", strconv.Itoa(b.size.Heads))
 			if err := decode(done, err, &theirs); err != nil {
 				return err
 			}
