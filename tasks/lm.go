@@ -154,8 +154,8 @@ func invalidAt(content []byte) int {
 }
 
 // ReadLambada yields the texts of a JSONL file, {"text": …} a line, their last
-// word apart; it is encoded with a space before it. A bad line is a
-// corpus.DataError; an error of yield ends the reading.
+// word apart; it is encoded with a space before it. A bad line, or one that yield
+// refuses, is a corpus.DataError.
 func ReadLambada(path string, yield func(context, word string) error) error {
 	f, err := os.Open(path)
 	if err != nil {
@@ -183,7 +183,7 @@ func ReadLambada(path string, yield func(context, word string) error) error {
 			return fail(state.wrong)
 		}
 		if err := yield(context, word); err != nil {
-			return err
+			return fail(err)
 		}
 		found = true
 	}

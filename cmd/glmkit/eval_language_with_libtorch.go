@@ -10,7 +10,6 @@ import (
 	"math"
 	"strconv"
 
-	"github.com/glmkit/glmkit/configs"
 	"github.com/glmkit/glmkit/metrics"
 	"github.com/glmkit/glmkit/runner"
 	"github.com/glmkit/glmkit/spans"
@@ -91,7 +90,7 @@ func lambada(ctx context.Context, s streams, o languageOptions) error {
 		err = tasks.ReadLambada(path, func(context, word string) error {
 			before, last := g.Tokenizer.Encode(nil, context), g.Tokenizer.Encode(nil, " "+word)
 			if len(before) == 0 || len(last) == 0 || len(last) > l.Length-3 {
-				return &configs.Error{Field: path, Msg: fmt.Sprintf("passage %d: %.40q before %.40q is not text for this vocabulary, or too long for windows of %d tokens", len(blocks)+1, context, word, l.Length), Hint: "leave it out"}
+				return fmt.Errorf("%.40q before %.40q is not text for this vocabulary, or too long for windows of %d tokens", context, word, l.Length)
 			}
 			blocks = append(blocks, l.LastWord(before, last))
 			return nil
