@@ -50,6 +50,20 @@ func SubmissionTasks() []string {
 	return names
 }
 
+// SubmittedAs is the task whose file of a submission the answers to a task are: it
+// itself, or the one that it asks in another way. A task that no submission has is
+// a configs.Error.
+func SubmittedAs(name string) (string, error) {
+	as := name
+	if task, err := Get(name); err == nil && slices.Contains(variant, task.Name) {
+		as = task.PatternsOf()
+	}
+	if !slices.Contains(SubmissionTasks(), as) {
+		return "", &configs.Error{Field: name, Msg: "is not a task of a submission to SuperGLUE", Hint: "results of " + strings.Join(SubmissionTasks(), ", ")}
+	}
+	return as, nil
+}
+
 // A line of a submitted file, and what a line of MultiRC holds.
 type (
 	submittedLine struct {
@@ -77,14 +91,20 @@ var exampleID = regexp.MustCompile(`^test-(?:p(\d+)-q(\d+)(?:-a(\d+))?|(\d+))$`)
 // bytes. Predictions on another split, or of a task that no submission has, are
 // a configs.Error.
 func WriteSubmission(w io.Writer, predictions map[string][]Prediction) error {
-	for name := range predictions {
-		if !slices.Contains(SubmissionTasks(), name) {
-			return &configs.Error{Field: name, Msg: "is not a task of a submission to SuperGLUE", Hint: "results of " + strings.Join(SubmissionTasks(), ", ")}
+	of := map[string][]Prediction{}
+	for _, name := range sortedKeys(predictions) {
+		as, err := SubmittedAs(name)
+		if err != nil {
+			return err
 		}
+		if of[as] != nil {
+			return &configs.Error{Field: name, Msg: fmt.Sprintf("answers %s a second time", as), Hint: "one of the two results"}
+		}
+		of[as] = predictions[name]
 	}
 	archive := zip.NewWriter(w)
 	for _, set := range testSets {
-		preds := predictions[set.task]
+		preds := of[set.task]
 		if len(preds) == 0 {
 			continue
 		}

@@ -220,10 +220,15 @@ func TestSubmissionOfWhat(t *testing.T) {
 	for name, predictions := range map[string]map[string][]Prediction{
 		"a user's task": {"Mine": {{ID: "test-0"}}},
 		"another split": {"CB": {{ID: "dev-0", Choices: []string{"neutral"}, Answer: "neutral"}}},
+		"two ways":      {"WSC": {{ID: "test-0", Answer: "True"}}, "WSC-negative": {{ID: "test-0", Answer: "True"}}},
 	} {
 		if err := WriteSubmission(io.Discard, predictions); err == nil {
 			t.Errorf("%s: no error", name)
 		}
+	}
+	path := archived(t, map[string][]Prediction{"WSC-negative": {{ID: "test-0", Answer: "True"}}})
+	if got, want := content(t, path, "WSC.jsonl"), `{"idx":0,"label":"True"}`+"\n"; got != want {
+		t.Errorf("WSC in its mixed form: %s, want %s", got, want)
 	}
 	for _, path := range []string{filepath.Join(t.TempDir(), "none.zip"), "submission_test.go"} {
 		_, err := CheckSubmission(path)

@@ -84,7 +84,10 @@ an archive.`,
 		if o.out == "" && o.submission == "" {
 			return &configs.Error{Msg: "required flag: one of --out and --submission", Hint: "--out results"}
 		}
-		if o.submission != "" && !cmd.Flags().Changed("split") {
+		if o.submission != "" {
+			if cmd.Flags().Changed("split") && o.split != "test" {
+				return &configs.Error{Field: "--split", Msg: "a submission answers the split test, not " + o.split, Hint: "leave it out"}
+			}
 			o.split = "test"
 		}
 		if o.shots < 0 || o.errors < 0 {

@@ -204,10 +204,17 @@ func (o evalOptions) single(cells []evaluation) error {
 			return &configs.Error{Field: c.run, Msg: fmt.Sprintf("is a second run of %s with seed %d, beside %s", c.task, c.seed, other), Hint: "name one of them; a finished grid chooses by itself"}
 		}
 		seen[model{c.task, c.seed}] = c.run
-		if other, twice := of[c.task]; twice && o.submission != "" {
-			return &configs.Error{Field: "--submission", Msg: fmt.Sprintf("%s has runs of the seeds %d and %d, and a submission holds the answers of one", c.task, other.seed, c.seed), Hint: "name the runs, as in " + filepath.Dir(filepath.Dir(c.run)) + "/*/" + filepath.Base(c.run)}
+		if o.submission == "" {
+			continue
 		}
-		of[c.task] = c
+		as, err := tasks.SubmittedAs(c.task)
+		if err != nil {
+			return err
+		}
+		if other, twice := of[as]; twice {
+			return &configs.Error{Field: "--submission", Msg: fmt.Sprintf("%s is answered by %s and by %s, and a submission holds the answers of one", as, other.run, c.run), Hint: "name the runs, as in " + filepath.Dir(filepath.Dir(c.run)) + "/*/" + filepath.Base(c.run)}
+		}
+		of[as] = c
 	}
 	return nil
 }
