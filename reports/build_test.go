@@ -2,6 +2,7 @@ package reports
 
 import (
 	"errors"
+	"fmt"
 	"math"
 	"slices"
 	"strings"
@@ -315,6 +316,9 @@ func TestMissingRuns(t *testing.T) {
 	want := (66.0 + 70.0 + 74.9 + 68.8 + (70.9+76.8)/2 + (68.4+21.5)/2) / 6
 	if got := cell(t, table, table.Published, "BERT_Base", "Avg of 6").Value; math.Abs(got-want) > 1e-9 {
 		t.Errorf("published average over the same tasks: %v, want %v", got, want)
+	}
+	if text, _, _ := cell(t, table, table.Published, "BERT_Base", "Avg of 6").text(); text != fmt.Sprintf("%.1f", want) {
+		t.Errorf("it is shown as %s", text)
 	}
 }
 

@@ -95,6 +95,7 @@ func nameRows(p *plot.Plot, n int, name func(i int) string) {
 	p.Y.Tick.Marker = ticks
 	p.Y.Tick.Length = 0
 	p.Y.Width = 0
+	p.Y.Padding = 10 // where the reader's letters are wider than those measured
 	p.Y.Tick.Label.Color = inkText
 }
 

@@ -155,7 +155,7 @@ func (p *Page) missing() (missing []string) {
 	if len(p.Runs) == 0 {
 		return []string{"No training curves: the folders of the runs were not named (--runs)."}
 	}
-	var empty, pretrained, finetuned []string
+	var empty, untuned, unpretrained []string
 	for _, r := range p.Runs {
 		if len(r.Points) == 0 {
 			empty = append(empty, r.label())
@@ -167,11 +167,11 @@ func (p *Page) missing() (missing []string) {
 				return slices.Contains(r.Models, row.Model) && finetuned == (r.Task != "")
 			})
 		}
-		if !has(false) {
-			pretrained = append(pretrained, row.Model)
-		}
-		if !has(true) {
-			finetuned = append(finetuned, row.Model)
+		switch {
+		case !has(true):
+			untuned = append(untuned, row.Model)
+		case !has(false):
+			unpretrained = append(unpretrained, row.Model)
 		}
 	}
 	say := func(format string, of []string) {
@@ -180,8 +180,8 @@ func (p *Page) missing() (missing []string) {
 		}
 	}
 	say("Nothing was logged by: %s.", empty)
-	say("None of the folders holds a pretraining run that led to %s.", pretrained)
-	say("None of the folders holds a finetuning run that led to %s.", finetuned)
+	say("The folders hold no finetuning run of %s, which would lead from the results to the pretraining too.", untuned)
+	say("The folders hold no pretraining run that led to %s.", unpretrained)
 	return missing
 }
 

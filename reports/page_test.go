@@ -230,9 +230,9 @@ func TestPageSaysWhatIsMissing(t *testing.T) {
 			t.Errorf("the page does not say %q", said)
 		}
 	}
-	runs := []*TrainingRun{{Path: "runs/glm", Models: []string{"GLM"}, Points: []TrainingPoint{{Step: 1, Loss: 2}}}, {Path: "runs/killed"}}
+	runs := []*TrainingRun{{Path: "tuned/glm", Task: "CB", Models: []string{"GLM"}, Points: []TrainingPoint{{Step: 1, Loss: 2}}}, {Path: "runs/killed"}}
 	text = html.UnescapeString(pageOf(t, &Page{Table: small(), Runs: runs}))
-	for _, said := range []string{"Nothing was logged by: runs/killed.", "holds a pretraining run that led to BERT|base.", "holds a finetuning run that led to BERT|base, GLM."} {
+	for _, said := range []string{"Nothing was logged by: runs/killed.", "hold no finetuning run of BERT|base, which", "hold no pretraining run that led to GLM."} {
 		if !strings.Contains(text, said) {
 			t.Errorf("the page does not say %q", said)
 		}

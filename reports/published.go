@@ -78,7 +78,7 @@ func (b *builder) publishedCell(published *configs.Baselines, baseline configs.B
 			}
 			sum += mean(baseline.Values[task])
 		}
-		cell.Value = sum / float64(len(b.common))
+		cell.Value, cell.Recomputed = sum/float64(len(b.common)), true
 	default:
 		i := slices.Index(published.Task(c.Task).Metrics, c.Metric)
 		if i < 0 || i >= len(baseline.Values[c.Task]) {

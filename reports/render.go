@@ -96,7 +96,7 @@ func (c *Cell) text() (value, mark, reach string) {
 		return missing, "", ""
 	}
 	value = fmt.Sprintf("%.1f", c.Value)
-	if c.Source != nil {
+	if c.Source != nil && !c.Recomputed {
 		value = printed(c.Value)
 	}
 	if c.Test != nil {
@@ -117,12 +117,11 @@ func (c *Cell) text() (value, mark, reach string) {
 	return value, mark, reach
 }
 
-// printed writes a published value with the decimals it was printed with; one
-// that was recomputed has more than anybody prints, and gets one.
+// printed writes a published value with the decimals it was printed with.
 func printed(v float64) string {
 	text := strconv.FormatFloat(v, 'f', -1, 64)
 	_, decimals, _ := strings.Cut(text, ".")
-	if n := len(decimals); n == 0 || n > 3 {
+	if n := len(decimals); n == 0 {
 		return fmt.Sprintf("%.1f", v)
 	}
 	return text

@@ -103,6 +103,8 @@ type Cell struct {
 	Against  Against           `json:"against_chance,omitempty"`
 	Test     *Test             `json:"test,omitempty"`   // of a difference
 	Source   *configs.Source   `json:"source,omitempty"` // of a published value
+	// Recomputed says that a published average is over other cells than the printed.
+	Recomputed bool `json:"recomputed,omitempty"`
 	// Best says that the value is the highest measured in its column, and that
 	// its difference from each of the others is significant.
 	Best bool `json:"best,omitempty"`
