@@ -412,8 +412,9 @@ func TestSkipBad(t *testing.T) {
 
 func TestCheckScorable(t *testing.T) {
 	source, out := t.TempDir(), t.TempDir()
-	line := `{"passage": "a", "question": "b", "idx": 7}`
-	for split, text := range map[string]string{"test": line, "val": strings.Replace(line, "}", `, "label": true}`, 1)} {
+	line := `{"passage": "a", "question": "b", "idx": 7}` + "\n"
+	labelled := strings.Replace(line, "}", `, "label": true}`, 1)
+	for split, text := range map[string]string{"test": line, "val": labelled, "dev32": labelled + line} {
 		if err := os.WriteFile(filepath.Join(source, split+".jsonl"), []byte(text), 0o666); err != nil {
 			t.Fatal(err)
 		}
@@ -421,15 +422,28 @@ func TestCheckScorable(t *testing.T) {
 	if _, _, err := newEncoder(t, boolQ, Cloze, 0, 64).Prepare(context.Background(), source, out, nil); err != nil {
 		t.Fatal(err)
 	}
-	for split, want := range map[string]string{
-		"val":   "",
-		"test":  "test.arrow: test-7 has no right answer to score against",
-		"train": "train.arrow: the task was prepared without this split; it has val, test",
-	} {
-		err := CheckScorable(filepath.Join(out, "BoolQ", split+".arrow"))
-		var data *corpus.DataError
-		if (err == nil) != (want == "") || err != nil && (!errors.As(err, &data) || !strings.Contains(err.Error(), want)) {
-			t.Errorf("%s: got %v, want %q", split, err, want)
+	tests := []struct {
+		split, want string // want: why it cannot be scored
+		labelled    bool
+		answerable  bool // without a score, too
+	}{
+		{"val", "", true, true},
+		{"test", "test.arrow: test-7 has no right answer to score against", false, true},
+		{"dev32", "dev32.arrow: dev-7 has no right answer to score against, nor have 1 of 2 examples", false, false},
+		{"train", "train.arrow: the task was prepared without this split; it has val, dev32, test", false, false},
+	}
+	for _, test := range tests {
+		path := filepath.Join(out, "BoolQ", test.split+".arrow")
+		refused := func(err error) bool {
+			var data *corpus.DataError
+			return errors.As(err, &data) && strings.Contains(err.Error(), test.want)
+		}
+		if err := CheckScorable(path); test.want == "" && err != nil || test.want != "" && !refused(err) {
+			t.Errorf("%s: got %v, want %q", test.split, err, test.want)
+		}
+		labelled, err := Labelled(path)
+		if labelled != test.labelled || test.answerable && err != nil || !test.answerable && !refused(err) {
+			t.Errorf("%s: labelled %v, %v", test.split, labelled, err)
 		}
 	}
 }

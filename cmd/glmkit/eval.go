@@ -37,10 +37,10 @@ wrote: all runs below it are evaluated, of a grid those of the cell that it chos
 A run that chose its best epoch (finetune --dev) answers with that one.
 
 A pretrained RUN answers every task that --tasks has, as it is: zero-shot. It may be
-weights in any form that "glmkit convert --help" lists. --shots
-puts examples of the train split, drawn by --seeds, with their answers before each
-question (few-shot). Questions are not cut for them: an example that does not fit
-the model's positions whole is left out, and the line of the run says how often.
+weights in any form that "glmkit convert --help" lists. --shots puts examples of the
+train split, drawn by --seeds, with their answers before each question (few-shot).
+Questions are not cut for them: an example that does not fit the model's positions
+whole is left out, and the line of the run says how often.
 
 --task answers a diagnostic instead of the run's own task: AX-b and AX-g (their
 split is test) by the runs that were finetuned on RTE. Other runs are passed by.
