@@ -125,7 +125,7 @@ func saveCheckpoint(run string, m *model, o *optimizer, st State, config []byte,
 	if err := writeWhole(filepath.Join(run, latestFile), []byte(name+"\n")); err != nil {
 		return err
 	}
-	return settle(run, st, keep)
+	return tidy(run, st, keep)
 }
 
 // putCheckpoint moves a checkpoint to its place. One of the same step that is
@@ -163,10 +163,10 @@ func standing(dir string) string {
 	return dir
 }
 
-// settle brings a run's directory into agreement with the state of its latest
+// tidy brings a run's directory into agreement with the state of its latest
 // checkpoint: best names that of the state, and of the others the newest keep
 // stay.
-func settle(run string, st State, keep int) error {
+func tidy(run string, st State, keep int) error {
 	best := ""
 	if st.Best != nil {
 		best = checkpointName(st.Best.Step)

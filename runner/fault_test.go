@@ -116,6 +116,33 @@ func stateOf(t *testing.T, run string) (State, error) {
 	return st, err
 }
 
+// A run that another process trains is left alone.
+func TestRunInTwoProcesses(t *testing.T) {
+	f := prepare(t)
+	run := filepath.Join(t.TempDir(), "run")
+	train := func() error {
+		c := config(t, "glm")
+		c.Train.Steps = 1
+		_, err := Pretrain(context.Background(), c, f.corpus, "", Options{Out: run, Device: "cpu", Threads: 1})
+		return err
+	}
+	if err := train(); err != nil {
+		t.Fatal(err)
+	}
+	release, err := corpus.TryLock(filepath.Join(run, lockFile))
+	if err != nil || release == nil {
+		t.Fatalf("a finished run is locked: %v", err)
+	}
+	var config *configs.Error
+	if err := train(); !errors.As(err, &config) || !strings.Contains(err.Error(), "another process trains") {
+		t.Errorf("while another process has it: %v", err)
+	}
+	release()
+	if err := train(); err != nil {
+		t.Errorf("when the other has ended: %v", err)
+	}
+}
+
 // A directory that cannot be written is refused before training, with its name.
 func TestOutCannotBeWritten(t *testing.T) {
 	dir := t.TempDir()

@@ -61,6 +61,7 @@ type session struct {
 	configYAML []byte
 	vocabulary map[string][]byte // its files, by name
 
+	release      func() // gives the run's directory back
 	ranks        *Ranks
 	source       source
 	hooks        []hook

@@ -76,6 +76,12 @@ func (r *session) open(c *configs.Config, o Options, start func(*model) error) e
 		if err := claim(r.dir); err != nil {
 			return err
 		}
+		if r.release, err = corpus.TryLock(filepath.Join(r.dir, lockFile)); err != nil {
+			return err
+		}
+		if r.release == nil {
+			return &configs.Error{Field: r.dir, Msg: "another process trains in this directory", Hint: "wait for its end, or end it; or another --out"}
+		}
 		if err := recoverRun(r.dir); err != nil {
 			return err
 		}
@@ -118,7 +124,7 @@ func (r *session) open(c *configs.Config, o Options, start func(*model) error) e
 	}
 	if found.checkpoint != "" {
 		// A kill may have come after latest and before the rest of saving.
-		if err := settle(r.dir, r.state, c.Train.KeepLast); err != nil {
+		if err := tidy(r.dir, r.state, c.Train.KeepLast); err != nil {
 			return err
 		}
 	}
@@ -263,6 +269,10 @@ func (r *session) run(ctx context.Context, src source, held func() (validation, 
 
 // runFiles are what a run's directory holds.
 var runFiles = []string{configFile, metricsFile, checkpointsDir, latestFile, bestFile, choiceFile, tensorboardDir, environmentFile}
+
+// lockFile keeps a second process, such as a job that was queued again too early,
+// from training in a run's directory.
+const lockFile = ".lock"
 
 // claim makes a run's directory, or accepts one that holds nothing but a run. It
 // must be writable: better said before training than at its first checkpoint.
@@ -441,6 +451,9 @@ func goingOn(dir string, err error) error {
 }
 
 func (r *session) close() {
+	if r.release != nil {
+		defer r.release()
+	}
 	if r.optimizer != nil {
 		r.optimizer.close()
 	}
