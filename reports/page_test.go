@@ -30,19 +30,28 @@ func pageOf(t *testing.T, p *Page) string {
 	return out.String()
 }
 
+// shownPage is the page of the usual results, made once.
+var shownPage struct {
+	page *Page
+	text string
+}
+
 func usualPage(t *testing.T) (*Page, string) {
 	t.Helper()
-	results := usual(t)
-	table, err := Build(results, Options{Published: "base"})
-	if err != nil {
-		t.Fatal(err)
+	if shownPage.page == nil {
+		results := usual(t)
+		table, err := Build(results, Options{Published: "base"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		examples, err := ReadExamples(results)
+		if err != nil {
+			t.Fatal(err)
+		}
+		shownPage.page = &Page{Table: table, Examples: examples}
+		shownPage.text = pageOf(t, shownPage.page)
 	}
-	examples, err := ReadExamples(results)
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := &Page{Table: table, Examples: examples}
-	return p, pageOf(t, p)
+	return shownPage.page, shownPage.text
 }
 
 var (

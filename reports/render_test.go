@@ -106,7 +106,7 @@ func small() *Table {
 		Measured: []Row{
 			{Name: "BERT|base", Model: "BERT|base", Cells: []*Cell{
 				{Value: 20, Interval: interval(11, 28), Seeds: 3, Examples: 56, Units: 56, Against: Below},
-				{Value: 60, Interval: interval(52, 69), Seeds: 3, Examples: 56, Units: 56, Against: Above}, nil}},
+				{Value: 60, Interval: interval(52, 69), Runs: []RunValue{{1, 55.5}, {2, 60}, {3, 64.5}}, Seeds: 3, Examples: 56, Units: 56, Against: Above}, nil}},
 			{Name: "GLM", Model: "GLM", Cells: []*Cell{nil, nil, {Value: 70, Best: true, Against: Above}}, Notes: map[int][]int{0: {1}, 1: {1}}},
 		},
 		Differences: []Row{{Name: "GLM - BERT|base", Model: "GLM", Base: "BERT|base", Cells: []*Cell{

@@ -118,7 +118,8 @@ const stopWithin = 5 * time.Minute
 
 // runStep runs a step as a process, whose words go to its log and to say.
 func runStep(ctx context.Context, program string, step *experiments.Step, log string, say io.Writer) (exit int, err error) {
-	file, err := os.Create(log)
+	// What an earlier attempt said stays.
+	file, err := os.OpenFile(log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
 		return 0, fmt.Errorf("opening the log: %w", err)
 	}
