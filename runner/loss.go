@@ -73,8 +73,12 @@ func newExampleBatch(examples []tasks.Encoded) *exampleBatch {
 	}
 	e.padding = make([]float32, e.examples*e.choices)
 	for i := range examples {
-		e.labels = append(e.labels, int64(max(0, examples[i].Label)))
-		if e.scoring.Candidates() {
+		label := int64(max(0, examples[i].Label))
+		if e.scoring == tasks.Ranked {
+			label = 0 // it trains on true examples, whose answer stands first
+		}
+		e.labels = append(e.labels, label)
+		if e.scoring.PerChoice() {
 			for c := len(examples[i].Sequences); c < e.choices; c++ {
 				e.padding[i*e.choices+c] = absentChoice
 			}

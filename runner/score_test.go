@@ -202,7 +202,9 @@ func TestRankedCandidates(t *testing.T) {
 			}
 			s := torch.NewScope()
 			defer s.Close()
-			loss := s.Floats(exampleLoss(s, m, newExampleBatch([]tasks.Encoded{e})))
+			shorter := e // beside one with fewer candidates
+			shorter.Sequences, shorter.Choices = e.Sequences[:2], e.Choices[:2]
+			loss := s.Floats(exampleLoss(s, m, newExampleBatch([]tasks.Encoded{e, shorter})))
 			if err := s.Err(); err != nil {
 				t.Fatal(err)
 			}
