@@ -64,11 +64,15 @@ func (v *corpusView) report(r *statistics.Report) {
 
 // text writes a sentence in as many lines as it needs.
 func (v *corpusView) text(sentence string) {
-	var words []cell
-	for _, word := range strings.Fields(sentence) {
+	v.flow(wordsOf(sentence))
+}
+
+// wordsOf cuts a text at its spaces.
+func wordsOf(text string) (words []cell) {
+	for _, word := range strings.Fields(text) {
 		words = append(words, cell{word, 0})
 	}
-	v.flow(words)
+	return words
 }
 
 func (v *corpusView) sources(r *statistics.Report) {

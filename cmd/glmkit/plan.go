@@ -285,17 +285,21 @@ func (v planView) examples(p *runner.Plan) {
 	if p.Vocabulary != nil {
 		token = p.Vocabulary.Token
 	} else {
-		v.printf("(token ids: no vocabulary came with the weights)\n")
+		v.printf("(no vocabulary came with the weights: tokens by their ids)\n")
 	}
 	for i, e := range p.Examples[:min(planItems, len(p.Examples))] {
 		v.printf("\n%s: %s\n", e.ID, rightAnswer(e))
 		d := newQuestion(e, p.Special, token)
-		if i > 0 {
+		if p.Vocabulary == nil {
+			v.flow(upTo(v.text, wordsOf(e.Text)))
+		} else if i > 0 {
 			words := make([]cell, d.block.Sep)
 			for j := range words {
 				words[j] = cell{d.input(j), d.pieces[j]}
 			}
 			v.flow(upTo(v.text, words))
+		}
+		if i > 0 {
 			continue
 		}
 		v.partA("what the model reads", d)
