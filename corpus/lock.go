@@ -49,11 +49,22 @@ func tryLock(path string, shared bool) (*fileLock, error) {
 // release gives it back, as does the end of the process; it is nil where another
 // process holds the lock.
 func TryLock(path string) (release func(), err error) {
+	file, err := LockFile(path)
+	if file == nil || err != nil {
+		return nil, err
+	}
+	return func() { file.Close() }, nil
+}
+
+// LockFile is TryLock with the open file that is the lock: it lasts until the file
+// is closed here and in every process that was started with it. nil says that
+// another process holds the lock.
+func LockFile(path string) (*os.File, error) {
 	lock, err := tryLock(path, false)
 	if lock == nil || err != nil {
 		return nil, err
 	}
-	return lock.unlock, nil
+	return lock.file, nil
 }
 
 // unlock gives the lock back. A nil lock is none.

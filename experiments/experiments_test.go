@@ -88,7 +88,7 @@ type worker struct {
 	hook func(s *Step)
 }
 
-func (w *worker) exec(_ context.Context, s *Step, log string) (int, error) {
+func (w *worker) exec(_ context.Context, s *Step, log string, _ *os.File) (int, error) {
 	w.mu.Lock()
 	w.ran = append(w.ran, s.ID)
 	exit, hook := w.exit[s.ID], w.hook
@@ -272,6 +272,36 @@ func TestRunAfterAnInterruption(t *testing.T) {
 	w.exit, w.hook = nil, nil
 	if err := p.Run(context.Background(), Options{Exec: w.exec}); err != nil || w.take()[0] != "corpus/text" {
 		t.Errorf("it does not go on: %v", err)
+	}
+}
+
+// A step whose command outlives the run that began it is running, and another run
+// waits for it.
+func TestRunAfterAKill(t *testing.T) {
+	sleep, err := exec.LookPath("sleep")
+	if err != nil {
+		t.Skip("no sleep on this machine")
+	}
+	p := planOf(t, folder(t))
+	s := p.Step("world")
+	lock, err := p.lock(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(sleep, "1")
+	cmd.ExtraFiles = []*os.File{lock}
+	if err := errors.Join(cmd.Start(), p.write(s, &Record{Step: s.ID, Key: s.Key, Outcome: outcomeRunning}), lock.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if state, _, _ := p.State(s); state != Running {
+		t.Errorf("it is %s", state)
+	}
+	w, began := &worker{}, time.Now()
+	if err := p.Run(context.Background(), Options{Exec: w.exec, Only: s.ID}); err != nil || len(w.take()) != 1 || time.Since(began) < 500*time.Millisecond {
+		t.Errorf("ran after %s: %v", time.Since(began), err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -97,13 +97,13 @@ func (p *Plan) write(s *Step, r *Record) error {
 	return nil
 }
 
-// lock takes the lock of a step; release is nil where another process has it.
-func (p *Plan) lock(s *Step) (release func(), err error) {
+// lock takes the lock of a step, to be closed; nil where another process has it.
+func (p *Plan) lock(s *Step) (*os.File, error) {
 	path := p.file(s, ".lock")
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return nil, fmt.Errorf("making the folder of the records: %w", err)
 	}
-	return corpus.TryLock(path)
+	return corpus.LockFile(path)
 }
 
 // State tells how a step stands, and its record where it has one.
@@ -116,14 +116,14 @@ func (p *Plan) State(s *Step) (State, *Record, error) {
 	there := err == nil
 	switch {
 	case r.Outcome == outcomeRunning:
-		release, err := p.lock(s)
+		lock, err := p.lock(s)
 		if err != nil {
 			return "", r, err
 		}
-		if release == nil {
+		if lock == nil {
 			return Running, r, nil
 		}
-		release()
+		lock.Close()
 		return Interrupted, r, nil
 	case r.Outcome == outcomeFailed:
 		return Failed, r, nil

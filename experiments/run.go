@@ -17,8 +17,10 @@ import (
 // Options say how steps are run.
 type Options struct {
 	// Exec runs a step's command, which writes what it says to the file log, and
-	// returns its exit code. An error says that it could not be run.
-	Exec func(ctx context.Context, s *Step, log string) (exit int, err error)
+	// returns its exit code. The command inherits lock: should this process be killed,
+	// the step stays locked for as long as its command goes on. An error says that it
+	// could not be run.
+	Exec func(ctx context.Context, s *Step, log string, lock *os.File) (exit int, err error)
 	// Jobs is how many steps run side by side; 0: one.
 	Jobs int
 	// Only is the id of the one step to run; empty: all that are missing.
@@ -203,28 +205,28 @@ func (r *running) attempt(ctx context.Context, s *Step, all int) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		release, err := p.lock(s)
+		lock, err := p.lock(s)
 		if err != nil {
 			return err
 		}
-		if release == nil {
+		if lock == nil {
 			select {
 			case <-ctx.Done():
 			case <-time.After(pause):
 			}
 			continue
 		}
-		defer release()
+		defer lock.Close()
 		if state, record, err := p.State(s); err != nil {
 			return err
 		} else if record != nil && record.Outcome == outcomeDone && state == Done {
 			return nil // by the process that was waited for
 		}
-		return r.exec(ctx, s, all)
+		return r.exec(ctx, s, lock, all)
 	}
 }
 
-func (r *running) exec(ctx context.Context, s *Step, all int) error {
+func (r *running) exec(ctx context.Context, s *Step, lock *os.File, all int) error {
 	p := r.plan
 	host, _ := os.Hostname() // unknown is as good as none
 	record := &Record{Step: s.ID, Key: s.Key, Args: s.Args, Needs: s.Needs, Outcome: outcomeRunning, Started: time.Now().UTC(), Host: host, Glmkit: r.options.Version}
@@ -237,7 +239,7 @@ func (r *running) exec(ctx context.Context, s *Step, all int) error {
 		}
 	}
 	r.tell(Event{Step: s, All: all})
-	exit, err := r.options.Exec(ctx, s, p.Log(s))
+	exit, err := r.options.Exec(ctx, s, p.Log(s), lock)
 	record.Ended, record.Exit = time.Now().UTC(), exit
 	interrupted := ctx.Err() != nil || exit == 130
 	switch {

@@ -89,12 +89,12 @@ func runExperiment(ctx context.Context, s streams, o runOptions) error {
 	}
 	err = plan.Run(ctx, experiments.Options{
 		Jobs: o.jobs, Only: o.step, Wait: o.wait, Version: versionString(),
-		Exec: func(ctx context.Context, step *experiments.Step, log string) (int, error) {
+		Exec: func(ctx context.Context, step *experiments.Step, log string, lock *os.File) (int, error) {
 			say := io.Discard
 			if o.jobs == 1 {
 				say = s.err
 			}
-			return runStep(ctx, program, step, log, say)
+			return runStep(ctx, program, step, log, lock, say)
 		},
 		Report: func(e experiments.Event) { reportStep(s.out, e) },
 	})
@@ -117,7 +117,7 @@ func shellWord(word string) string {
 const stopWithin = 5 * time.Minute
 
 // runStep runs a step as a process, whose words go to its log and to say.
-func runStep(ctx context.Context, program string, step *experiments.Step, log string, say io.Writer) (exit int, err error) {
+func runStep(ctx context.Context, program string, step *experiments.Step, log string, lock *os.File, say io.Writer) (exit int, err error) {
 	// What an earlier attempt said stays.
 	file, err := os.OpenFile(log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
@@ -130,6 +130,7 @@ func runStep(ctx context.Context, program string, step *experiments.Step, log st
 	// In a group of its own the step does not get the terminal's Ctrl-C besides the
 	// signal sent here: the second would end it at once.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.ExtraFiles = []*os.File{lock}
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = stopWithin
 	err = cmd.Run()
