@@ -4,14 +4,15 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"io"
+	"regexp"
 	"strings"
 
 	"github.com/goccy/go-yaml"
 )
 
 // Slurm writes a script that submits every step that is not done as a job of its
-// own, after those that it needs. command runs one step, with its id behind it.
-func (p *Plan) Slurm(w io.Writer, command string) error {
+// own, after those that it needs. experiment is what glmkit run is given.
+func (p *Plan) Slurm(w io.Writer, experiment string) error {
 	missing, err := p.missing()
 	if err != nil {
 		return err
@@ -30,7 +31,7 @@ submit() { # name, flags, ids of the jobs before it between colons, step
 }
 
 `)
-	fmt.Fprintf(&out, "COMMAND=%s\n", quote(command))
+	fmt.Fprintf(&out, "COMMAND=%s\n", quote("glmkit run "+quote(experiment)+" --step"))
 	variables := map[string]string{}
 	for i, s := range missing {
 		variables[s.ID] = fmt.Sprintf("j%d", i)
@@ -52,8 +53,9 @@ submit() { # name, flags, ids of the jobs before it between colons, step
 }
 
 // Kubernetes writes a Job for every step that is not done. Kubernetes knows no
-// order of Jobs: each waits in its pod for what it needs.
-func (p *Plan) Kubernetes(w io.Writer, command []string) error {
+// order of Jobs: each waits in its pod for what it needs. experiment is what
+// glmkit run is given.
+func (p *Plan) Kubernetes(w io.Writer, experiment string) error {
 	missing, err := p.missing()
 	if err != nil {
 		return err
@@ -62,7 +64,7 @@ func (p *Plan) Kubernetes(w io.Writer, command []string) error {
 	for _, s := range missing {
 		container := yaml.MapSlice{
 			{Key: "name", Value: "glmkit"}, {Key: "image", Value: "glmkit:latest"}, {Key: "workingDir", Value: "/work"},
-			{Key: "command", Value: append(append([]string{}, command...), s.ID, "--wait")},
+			{Key: "command", Value: []string{"glmkit", "run", experiment, "--step", s.ID, "--wait"}},
 			{Key: "volumeMounts", Value: []yaml.MapSlice{{{Key: "name", Value: "work"}, {Key: "mountPath", Value: "/work"}}}},
 		}
 		if s.computes() {
@@ -118,5 +120,12 @@ func jobName(id string) string {
 	return fmt.Sprintf("%s-%x", strings.Trim(name[:min(len(name), 43)], "-"), hash[:3])
 }
 
-// quote writes a word of the shell.
-func quote(word string) string { return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'" }
+// quote writes a word of the shell, as it is where the shell reads no more into it.
+func quote(word string) string {
+	if plainWord.MatchString(word) {
+		return word
+	}
+	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+}
+
+var plainWord = regexp.MustCompile(`^[A-Za-z0-9._/-]+$`)

@@ -450,7 +450,7 @@ func TestSlurm(t *testing.T) {
 		t.Fatal(err)
 	}
 	var script strings.Builder
-	if err := p.Slurm(&script, "glmkit run 'an experiment.yaml' --step"); err != nil {
+	if err := p.Slurm(&script, "an experiment.yaml"); err != nil {
 		t.Fatal(err)
 	}
 	// A Slurm that writes down what it is asked for and gives out numbers.
@@ -490,7 +490,7 @@ func TestSlurm(t *testing.T) {
 func TestKubernetes(t *testing.T) {
 	p := planOf(t, folder(t))
 	var text strings.Builder
-	if err := p.Kubernetes(&text, []string{"glmkit", "run", "e.yaml", "--step"}); err != nil {
+	if err := p.Kubernetes(&text, "e.yaml"); err != nil {
 		t.Fatal(err)
 	}
 	decoder := yaml.NewDecoder(strings.NewReader(text.String()))

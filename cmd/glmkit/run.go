@@ -75,9 +75,9 @@ func runExperiment(ctx context.Context, s streams, o runOptions) error {
 	case o.wait && o.step == "":
 		return &configs.Error{Field: "--wait", Msg: "is for one step", Hint: "--step STEP --wait"}
 	case o.emit == "slurm":
-		return plan.Slurm(s.out, "glmkit run "+shellWord(o.experiment)+" --step")
+		return plan.Slurm(s.out, o.experiment)
 	case o.emit == "k8s":
-		return plan.Kubernetes(s.out, []string{"glmkit", "run", o.experiment, "--step"})
+		return plan.Kubernetes(s.out, o.experiment)
 	case o.emit != "":
 		return &configs.Error{Field: "--emit", Msg: fmt.Sprintf("%q is none", o.emit), Hint: "slurm or k8s"}
 	case o.dryRun || o.status:
@@ -103,14 +103,6 @@ func runExperiment(ctx context.Context, s streams, o runOptions) error {
 		io.WriteString(s.err, lastLines(failed.Log, 12))
 	}
 	return err
-}
-
-// shellWord quotes a word where the shell would read more into it.
-func shellWord(word string) string {
-	if strings.Trim(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._/-") == "" {
-		return word
-	}
-	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 }
 
 // stopWithin is how long a step may take to save its state once it is asked to stop.
