@@ -63,7 +63,8 @@ lint: ## check the module's own rules: imports, names, comments, format
 	$(NOCGO) $(GO) test -run Lint ./cmd/glmkit
 
 demo: build ## pretrain, finetune and compare a small GLM and BERT on a made-up world
-	scripts/demo.sh
+	./glmkit run demo --jobs $(shell getconf _NPROCESSORS_ONLN)
+	./glmkit report demo/results --published none
 
 soak: build ## train 20,000 steps and watch the memory; kill training at every write of a run
 	GLMKIT_SOAK=1 $(GO) test -count 1 -timeout $(TIMEOUT) -v -run 'TestMemoryDoesNotGrow|TestTrainFromEveryState' ./runner ./cmd/glmkit

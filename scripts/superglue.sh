@@ -34,7 +34,22 @@ for setting in ${SETTINGS:-model.layers=4 model.hidden=160 model.heads=4 model.d
 	settings+=(--set "$setting")
 done
 forms=(glm:cloze bert:classification)
-. "$(dirname "$0")/side-by-side.sh"
+began=$(date +%s)
+
+# say STEP: a heading with the time since the start.
+say() { printf '\n== %s (%s since the start)\n' "$1" "$(date -u -d "@$(($(date +%s) - began))" +%T)"; }
+
+# both COMMAND: runs COMMAND glm and COMMAND bert side by side, their lines
+# marked, and fails if either does.
+both() {
+	("$1" glm 2>&1 | sed -u 's/^/[GLM]  /') &
+	local glm=$!
+	("$1" bert 2>&1 | sed -u 's/^/[BERT] /') &
+	local bert=$! failed=0
+	wait "$glm" || failed=$?
+	wait "$bert" || failed=$?
+	return "$failed"
+}
 
 # cut TASK LINES NAME FILE...: the first LINES lines of the first FILE that the
 # task's folder has, as its NAME.
