@@ -68,7 +68,7 @@ func Diagnose(c *configs.Config, device string, threads int) (Diagnosis, error) 
 			asked.Attention = name
 			if how, err := chooseComputing(asked, on); err != nil {
 				form.Missing = err.Error()
-			} else if form.GFLOPS, err = attentionSpeed(on, how); err != nil {
+			} else if form.GFLOPS, err = attentionSpeed(on, how, c.Model.AttentionDropout); err != nil {
 				return err
 			}
 			d.Attentions = append(d.Attentions, form)
@@ -89,7 +89,7 @@ const measuring = 150 * time.Millisecond
 
 // attentionSpeed is how fast attention is forward and backward in 10⁹ operations
 // a second: twelve heads of 64 over two windows of 512 tokens, 430 of them Part A.
-func attentionSpeed(device torch.Device, how computing) (best float64, err error) {
+func attentionSpeed(device torch.Device, how computing, dropout float64) (best float64, err error) {
 	const sequences, length, sep, heads, hidden = 2, 512, 430, 12, 768
 	all := torch.NewScope()
 	defer all.Close()
@@ -103,7 +103,7 @@ func attentionSpeed(device torch.Device, how computing) (best float64, err error
 	for start, n := time.Now(), 0; n < 2 || time.Since(start) < measuring; n++ {
 		s := torch.NewScope()
 		one := time.Now()
-		sum := s.Sum(s.Attention(qkv, seps, used, torch.Tensor{}, heads, 0, how.attention))
+		sum := s.Sum(s.Attention(qkv, seps, used, torch.Tensor{}, heads, dropout, how.attention))
 		s.Backward(sum)
 		s.Item(sum)
 		seconds := time.Since(one).Seconds()

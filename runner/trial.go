@@ -64,8 +64,10 @@ func try(c *configs.Config, how computing, device torch.Device, speed float64) (
 	if err != nil {
 		return t, err
 	}
-	if free := freeMemory(device); free > 0 && parameters*bytesPerParameter > free/2 {
-		t.Missing = fmt.Sprintf("%d of its %d layers take %.1f GB, of %.1f GB that are free", t.Layers, t.Of, float64(parameters*bytesPerParameter)/1e9, float64(free)/1e9)
+	// Half of what is free is left to others, who may just be taking it.
+	need := parameters*bytesPerParameter + activations(tried.Model, how, window)
+	if free := freeMemory(device); free > 0 && need > free/2 {
+		t.Missing = fmt.Sprintf("%d of its %d layers take %.1f GB, more than half of the %.1f GB that are free", t.Layers, t.Of, float64(need)/1e9, float64(free)/1e9)
 		return t, nil
 	}
 

@@ -109,7 +109,11 @@ func duration(seconds float64) string {
 	case seconds < 100*3600:
 		return fmt.Sprintf("%.1f hours", seconds/3600)
 	}
-	return fmt.Sprintf("%.0f days", seconds/86400)
+	const day = 86400
+	if seconds < 1000*day {
+		return fmt.Sprintf("%.0f days", seconds/day)
+	}
+	return fmt.Sprintf("%.0f years", seconds/day/365)
 }
 
 // writeDiagnosis is doctor --json.
