@@ -7,6 +7,7 @@
 #
 #	scripts/objectives.sh
 #	STEPS=200 TASKS="CB RTE" SEEDS=1 scripts/objectives.sh     a small one
+#	STEPS=2 FINETUNE_STEPS=2 INFILL_STEPS=2 ...               shows that it works, no more
 set -euo pipefail
 cd "$(dirname "$0")/.."
 glmkit=${GLMKIT:-./glmkit}
@@ -14,6 +15,7 @@ out=${OUT:-objectives}
 steps=${STEPS:-1800}
 tasks=${TASKS:-BoolQ CB COPA RTE WiC}
 seeds=${SEEDS:-1,2,3}
+finetune_steps=${FINETUNE_STEPS:-0} # 0: the recipes' epochs
 infill_steps=${INFILL_STEPS:-300}
 threads=${THREADS:-0}
 mkdir -p "$out"
@@ -40,7 +42,7 @@ each() {
 	# shellcheck disable=SC2086 # tasks are words
 	"$glmkit" prepare task $tasks "${objective[@]}" --data "$out/world/tasks" --tokenizer "$out/vocab.txt" --out "$dir/tasks" >"$dir/tasks.txt"
 	"$glmkit" prepare task --task-file "$out/words.yaml" --data "$out/world" "${objective[@]}" --tokenizer "$out/vocab.txt" --max-length 100 --out "$dir/tasks" >>"$dir/tasks.txt"
-	"$glmkit" train finetune "${objective[@]}" --set "finetune.tasks.yahoo.max_steps=$infill_steps" --set finetune.tasks.yahoo.target_length=60 \
+	"$glmkit" train finetune "${objective[@]}" --set "finetune.max_steps=$finetune_steps" --set "finetune.tasks.yahoo.max_steps=$infill_steps" --set finetune.tasks.yahoo.target_length=60 \
 		--from "$dir/run" --tasks "$dir/tasks" --seeds "$seeds" --out "$dir/finetuned" --threads "$threads"
 	"$glmkit" eval "$dir/finetuned" --tasks "$dir/tasks" --name "$name" --out "$out/results" --threads "$threads"
 	"$glmkit" eval perplexity "$dir/run" --text "$out/world/valid.jsonl" --format jsonl --length 64 --threads "$threads" | tee "$dir/perplexity.txt"

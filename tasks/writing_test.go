@@ -500,3 +500,32 @@ func TestWritten(t *testing.T) {
 		}
 	}
 }
+
+// A file whose blanks are a mask behind the vocabulary's entries is read back.
+func TestTaskMaskStored(t *testing.T) {
+	dir := folder(t, map[string]string{"summaries.yaml": summaries, "train.source": "the old man and the sea\n", "train.target": "old man\n"})
+	task, err := Open(filepath.Join(dir, "summaries.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	tok := newTokenizer(t)
+	e, err := task.NewEncoder(Cloze, 0, 20, tok)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := e.SetWriting(8, true); err != nil {
+		t.Fatal(err)
+	}
+	out := t.TempDir()
+	if _, _, err := e.Prepare(context.Background(), dir, out, nil); err != nil {
+		t.Fatal(err)
+	}
+	split, err := OpenSplit(filepath.Join(out, "Summaries", "train.arrow"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := split.Examples[0]
+	if blanks := x.Blanks(); len(blanks) != 1 || x.Sequences[0].Input[blanks[0]] != tok.Special().SMask {
+		t.Errorf("blanks %v of %v", blanks, x.Sequences[0].Input)
+	}
+}

@@ -1,4 +1,4 @@
-// The inner loops of rows.inc for each instruction set, and which of them this
+// The inner loops of loops.h for each instruction set, and which of them this
 // processor has.
 #ifndef GLMKIT_ROWS_H
 #define GLMKIT_ROWS_H
@@ -18,7 +18,7 @@ struct Drop {
   float scale;    // of the others
 };
 
-// The loops of rows.inc.
+// The loops of loops.h.
 template <class T> struct Rows {
   void (*drop)(T *, const T *, int64_t, Drop, uint64_t);
   void (*add_dropped)(float *, const float *, const T *, int64_t, Drop, uint64_t);
@@ -52,7 +52,7 @@ struct Few {
 // SUMS is how many sums of sixteen lanes an instruction set's registers hold.
 #define SUMS 4
 namespace plain {
-#include "rows.inc"
+#include "loops.h"
 }
 
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
@@ -60,7 +60,7 @@ namespace plain {
 #pragma GCC push_options
 #pragma GCC target("avx2,fma")
 namespace avx2 {
-#include "rows.inc"
+#include "loops.h"
 }
 #pragma GCC pop_options
 #pragma GCC push_options
@@ -68,7 +68,7 @@ namespace avx2 {
 #undef SUMS
 #define SUMS 16
 namespace avx512 {
-#include "rows.inc"
+#include "loops.h"
 }
 #pragma GCC pop_options
 #endif

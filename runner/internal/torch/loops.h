@@ -1,7 +1,8 @@
-// The inner loops of kernels.cpp and decode.cpp, over rows of tensors. rows.h includes
-// this file once for each instruction set, in a namespace of its own. Nothing of
-// a library is used here: what a compiler makes of it for one instruction set
-// could end up in code for all.
+// The inner loops of kernels.cpp and decode.cpp, over rows of tensors. rows.h
+// includes this file once for each instruction set, in a namespace of its own, so it
+// has no guard. It is a .h because go build looks for changes in no file that it does
+// not know the kind of. Nothing of a library is used here: what a compiler makes of it
+// for one instruction set could end up in code for all.
 
 // Sixteen numbers side by side; the compiler makes of them what there is.
 constexpr int64_t kLanes = 16;
@@ -301,6 +302,15 @@ INLINE Floats sums(const Floats *v) {
 #endif
 }
 
+// to = the first some of O numbers of from.
+template <int O> INLINE void copy_some(float *to, const float *from, int64_t some) {
+  if (some == O)
+    __builtin_memcpy(to, from, O * sizeof(float));
+  else
+    for (int64_t o = 0; o < some; o++)
+      to[o] = from[o];
+}
+
 // R rows of x times O rows of w: R * O is SUMS. Of the latter only so many are
 // there.
 template <int R, int O>
@@ -312,25 +322,45 @@ void product_block(float *to, int64_t stride, const float *x, const float *w, co
   int64_t i = 0;
   for (; i + kLanes <= n; i += kLanes) {
     Floats v[O];
+#pragma GCC unroll 16
     for (int o = 0; o < O; o++)
       v[o] = load(wo[o] + i);
+#pragma GCC unroll 16
     for (int r = 0; r < R; r++) {
       const Floats u = load(x + r * n + i);
+#pragma GCC unroll 16
       for (int o = 0; o < O; o++)
         acc[r * O + o] += u * v[o];
     }
   }
-  if (i < n)
+  if (i < n) {
+#pragma GCC unroll 16
     for (int r = 0; r < R; r++)
+#pragma GCC unroll 16
       for (int o = 0; o < O; o++)
         acc[r * O + o] += load(x + r * n + i, n - i) * load(wo[o] + i, n - i);
-  float s[kLanes];
-  store(s, sums(acc));
+  }
+  // The sums lie row by row. What is added to them and where they go is brought
+  // into the same order, O elements at a time where all are there.
+  Floats out = sums(acc);
+  float s[kLanes] = {};
+  const int64_t some = there < O ? there : O;
+  if (b) {
+#pragma GCC unroll 16
+    for (int r = 0; r < R; r++)
+      copy_some<O>(s + r * O, b, some);
+    out += load(s);
+  }
+  if (add) {
+#pragma GCC unroll 16
+    for (int r = 0; r < R; r++)
+      copy_some<O>(s + r * O, to + r * stride, some);
+    out += load(s);
+  }
+  store(s, out);
+#pragma GCC unroll 16
   for (int r = 0; r < R; r++)
-    for (int o = 0; o < O && o < there; o++) {
-      float *at = to + r * stride + o;
-      *at = s[r * O + o] + (b ? b[o] : 0) + (add ? *at : 0);
-    }
+    copy_some<O>(to + r * stride, s + r * O, some);
 }
 
 // to[r * stride + o] = x[r] * w[o] + b[o], for rows of x and outs rows of w, n long;
@@ -342,10 +372,21 @@ inline void products(float *to, int64_t stride, const float *x, int64_t rows, co
       for (int64_t p = 0; p < SUMS && p < there; p += wide)
         block(to + r * stride + o + p, stride, x + r * n, w + (o + p) * n, b ? b + o + p : b, there - p, n, add);
     };
+    // The next rows of w come from memory while these are multiplied.
+    const char *next = (const char *)(w + (o + SUMS) * n);
+    int64_t waiting = there > SUMS ? (there < 2 * SUMS ? there - SUMS : SUMS) * n * (int64_t)sizeof(float) : 0;
+    const int64_t each = (waiting / ((rows + 3) / 4) + 63) / 64 * 64;
+    auto fetch = [&] {
+      for (int64_t end = waiting < each ? waiting : each, at = 0; at < end; at += 64) // a line of a cache
+        __builtin_prefetch(next + at, 0, 2);
+      next += each, waiting -= each;
+    };
     int64_t r = 0;
 #if SUMS == 16
-    for (; r + 4 <= rows; r += 4)
+    for (; r + 4 <= rows; r += 4) {
+      fetch();
       blocks(product_block<4, 4>, r, 4);
+    }
     for (; r + 2 <= rows; r += 2)
       blocks(product_block<2, 8>, r, 8);
 #else
@@ -366,6 +407,7 @@ inline void attend(float *to, const float *q, const float *const *keys, int64_t 
     Floats acc[SUMS] = {};
     for (int64_t i = 0; i < d; i += kLanes) {
       const Floats v = load(q + i, d - i);
+#pragma GCC unroll 16
       for (int j = 0; j < SUMS; j++)
         acc[j] += v * load(keys[t + j < tokens ? t + j : tokens - 1] + at + i, d - i);
     }
@@ -387,9 +429,11 @@ inline void attend(float *to, const float *q, const float *const *keys, int64_t 
     Floats a[4] = {};
     for (int64_t t = 0; t < tokens; t++) {
       const float *v = keys[t] + at + to_values + i;
+#pragma GCC unroll 4
       for (int j = 0; j < 4; j++)
         a[j] += weights[t] * load(v + j * kLanes);
     }
+#pragma GCC unroll 4
     for (int j = 0; j < 4; j++)
       store(to + i + j * kLanes, a[j] * inverse);
   }
