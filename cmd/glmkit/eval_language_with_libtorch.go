@@ -76,8 +76,13 @@ func perplexity(ctx context.Context, s streams, o languageOptions) error {
 	return o.finish(s, rows, err)
 }
 
-// figure is a perplexity in four digits.
-func figure(x float64) string { return strconv.FormatFloat(x, 'g', 4, 64) }
+// figure is a perplexity in four digits, or as many as it has before the point.
+func figure(x float64) string {
+	if x >= 1000 && x < 1e9 {
+		return strconv.FormatFloat(x, 'f', 0, 64)
+	}
+	return strconv.FormatFloat(x, 'g', 4, 64)
+}
 
 func lambada(ctx context.Context, s streams, o languageOptions) error {
 	rows := [][]string{{"run", "text", "context", "passages", "accuracy", "95 % interval", "ppl"}}
