@@ -199,13 +199,22 @@ const (
 // Compute is how training is computed. What auto means is decided when a run
 // begins and stays with it.
 type Compute struct {
-	// Precision of matrix products in training: auto, float32 or bfloat16. auto
-	// is bfloat16 where the processor has instructions for it. Weights and
-	// evaluation are float32 always.
+	// Precision of matrix products in training: auto, float32, bfloat16 or, on a
+	// GPU, float16 with a loss scale. auto is bfloat16 on a GPU and where the
+	// processor has instructions for it. Weights and evaluation are float32 always.
 	Precision string `yaml:"precision"`
-	// Attention is auto, own (glmkit's CPU kernel), libtorch (its fused kernel,
-	// from 2.0 on) or plain (single operations).
+	// Attention is auto, own (glmkit's CPU kernel), packed (libtorch's flash
+	// kernel on tokens without padding, from 2.1 on, for GPUs), libtorch (its
+	// fused kernel over a mask, from 2.0 on) or plain (single operations).
 	Attention string `yaml:"attention"`
+	// Step is where an optimizer step is decided, whose gradient may be clipped or
+	// not finite: on the host, which waits for the norm, or on the device, whose
+	// figures are read while the next step is under way. auto is the device on a GPU,
+	// for a process by itself.
+	Step string `yaml:"step"`
+	// CheckpointActivations keeps of each layer only what it read, and computes it
+	// anew in the backward pass: less memory, a third more work.
+	CheckpointActivations bool `yaml:"checkpoint_activations"`
 	// PeakTFLOPS is what one device does at most in matrix products of the
 	// precision, 10¹² operations a second, for the utilization that is shown; 0:
 	// what is known of the GPU, or measured on the CPU.

@@ -47,8 +47,9 @@ func (c *Config) Validate() error {
 	v.share("clean.min_script", e.MinScript, false, true)
 	v.atLeast("clean.ngram", e.Ngram, 1)
 
-	v.oneOf("compute.precision", c.Compute.Precision, "auto", "float32", "bfloat16")
-	v.oneOf("compute.attention", c.Compute.Attention, "auto", "own", "libtorch", "plain")
+	v.oneOf("compute.precision", c.Compute.Precision, "auto", "float32", "bfloat16", "float16")
+	v.oneOf("compute.attention", c.Compute.Attention, "auto", "own", "packed", "libtorch", "plain")
+	v.oneOf("compute.step", c.Compute.Step, "auto", "host", "device")
 	v.notNegative("compute.peak_tflops", c.Compute.PeakTFLOPS)
 
 	o := c.Objective

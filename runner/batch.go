@@ -92,9 +92,12 @@ func (b *batch) shape() (sequences, length int) { return b.size, b.length }
 // tensors is a batch on a device.
 type tensors struct {
 	size, length           int64
-	input, position, block torch.Tensor // [B, T]
+	input, position, block torch.Tensor // [B, T], packed [1, tokens]
 	sep, used              torch.Tensor // [B]
 	starts                 torch.Tensor // [B, T], or undefined: torch.Scope.Attention
+
+	packing *torch.Packing // nil: padded
+	place   []int64        // of a packed batch: where each row of the padded one lies
 }
 
 func (b *batch) to(s *torch.Scope, device torch.Device) tensors {
@@ -111,6 +114,79 @@ func (b *batch) to(s *torch.Scope, device torch.Device) tensors {
 		x.starts = s.Int64s(b.starts, device, size, length)
 	}
 	return x
+}
+
+// packed puts a batch on a device without its padding, in the order that packed
+// attention wants; where whole is set, all of a sequence is Part A.
+func (b *batch) packed(s *torch.Scope, device torch.Device, whole bool) tensors {
+	a, rest := make([]int64, b.size), make([]int64, b.size)
+	for i, used := range b.used {
+		a[i] = min(b.sep[i], used)
+		if whole {
+			a[i] = used
+		}
+		rest[i] = used - a[i]
+	}
+	x := tensors{size: int64(b.size), length: int64(b.length), packing: s.Packing(a, rest, device), place: make([]int64, len(b.input))}
+	order := make([]int64, 0, b.attended)
+	take := func(row, from, n int64) {
+		for at := row*x.length + from; n > 0; at, n = at+1, n-1 {
+			x.place[at] = int64(len(order))
+			order = append(order, at)
+		}
+	}
+	for i, n := range a {
+		take(int64(i), 0, n)
+	}
+	for i, n := range rest {
+		take(int64(i), a[i], n)
+	}
+	pick := func(of []int64) torch.Tensor {
+		out := make([]int64, len(order))
+		for i, at := range order {
+			out[i] = of[at]
+		}
+		return s.Int64s(out, device, 1, int64(len(out)))
+	}
+	x.input, x.position, x.block = pick(b.input), pick(b.position), pick(b.block)
+	return x
+}
+
+// attend is attention over qkv, where sep tokens of each sequence are Part A; a
+// packed batch knows that itself.
+func (x *tensors) attend(s *torch.Scope, qkv, sep torch.Tensor, m *model, dropout float64) torch.Tensor {
+	if x.packing != nil {
+		return s.PackedAttention(qkv, x.packing, m.config.Heads, dropout)
+	}
+	form := m.mode.attention
+	if form == torch.PackedForm { // for training alone
+		form = fastestAttention(m.device)
+	}
+	return s.Attention(qkv, sep, x.used, x.starts, m.config.Heads, dropout, form)
+}
+
+// rows takes rows, numbered as in the padded batch, of states [.., hidden].
+func (x *tensors) rows(s *torch.Scope, states torch.Tensor, m *model, rows []int64) torch.Tensor {
+	if x.packing != nil {
+		moved := make([]int64, len(rows))
+		for i, row := range rows {
+			moved[i] = x.place[row]
+		}
+		rows = moved
+	}
+	return s.Rows(s.Reshape(states, -1, int64(m.config.Hidden)), index(s, rows, m.device))
+}
+
+// first takes the state of each sequence's first token, [B, hidden].
+func (x *tensors) first(s *torch.Scope, states torch.Tensor, m *model) torch.Tensor {
+	if x.packing == nil {
+		return s.Reshape(s.Narrow(states, 1, 0, 1), -1, int64(m.config.Hidden))
+	}
+	rows := make([]int64, x.size)
+	for i := range rows {
+		rows[i] = int64(i) * x.length
+	}
+	return x.rows(s, states, m, rows)
 }
 
 // index puts flat row indices on a device.

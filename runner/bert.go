@@ -14,7 +14,10 @@ import (
 // by masked language modelling alone, without next-sentence prediction.
 type bert struct{ *model }
 
-const bertNormEps = 1e-12
+const (
+	bertNormEps = 1e-12
+	bertWords   = "bert.embeddings.word_embeddings.weight" // tied to the output layer
+)
 
 // bertWeights are named as in Hugging Face's BertForPreTraining, without its
 // next-sentence head.
@@ -22,7 +25,7 @@ func bertWeights(c configs.Model) []weight {
 	h, v, p := int64(c.Hidden), int64(c.Vocab), int64(c.MaxPositions)
 	std := c.InitStd
 	ws := []weight{
-		normal("bert.embeddings.word_embeddings.weight", std, v, h),
+		normal(bertWords, std, v, h),
 		normal("bert.embeddings.position_embeddings.weight", std, p, h),
 		normal("bert.embeddings.token_type_embeddings.weight", std, 2, h),
 	}
@@ -46,35 +49,34 @@ func bertWeights(c configs.Model) []weight {
 
 func (t *bert) hidden(s *torch.Scope, b tensors) torch.Tensor {
 	c, drop := t.config, t.mode.dropout(t.config.Dropout)
-	norm := func(name string, x torch.Tensor) torch.Tensor {
+	norm := func(s *torch.Scope, name string, x torch.Tensor) torch.Tensor {
 		return t.affine(name).norm(s, x, bertNormEps)
 	}
-	x := s.Embedding(t.params.get("bert.embeddings.word_embeddings.weight"), b.input)
+	x := s.Embedding(t.params.get(bertWords), b.input)
 	x = s.Add(x, s.Embedding(t.params.get("bert.embeddings.position_embeddings.weight"), b.position))
 	x = s.Add(x, s.Embedding(t.params.get("bert.embeddings.token_type_embeddings.weight"), b.block))
-	x = s.Dropout(norm("bert.embeddings.LayerNorm", x), drop)
-	for i := range c.Layers {
+	x = s.Dropout(norm(s, "bert.embeddings.LayerNorm", x), drop)
+	return t.stack(s, x, bertWords, func(s *torch.Scope, x torch.Tensor, i int) torch.Tensor {
 		layer := fmt.Sprintf("bert.encoder.layer.%d.", i)
 		self := func(kind string) torch.Tensor { // query, key and value in one product
 			name := layer + "attention.self."
 			return s.Cat(t.params.get(name+"query."+kind), t.params.get(name+"key."+kind), t.params.get(name+"value."+kind))
 		}
 		qkv := t.mode.linear(s, x, self("weight"), self("bias"))
-		a := s.Attention(qkv, b.used, b.used, torch.Tensor{}, c.Heads, t.mode.dropout(c.AttentionDropout), t.mode.attention)
+		a := b.attend(s, qkv, b.used, t.model, t.mode.dropout(c.AttentionDropout))
 		a = t.affine(layer+"attention.output.dense").apply(s, a)
-		x = norm(layer+"attention.output.LayerNorm", s.AddDropped(x, a, drop))
+		x = norm(s, layer+"attention.output.LayerNorm", s.AddDropped(x, a, drop))
 		f := s.GELU(t.affine(layer+"intermediate.dense").apply(s, x), false)
 		f = t.affine(layer+"output.dense").apply(s, f)
-		x = norm(layer+"output.LayerNorm", s.AddDropped(x, f, drop))
-	}
-	return x
+		return norm(s, layer+"output.LayerNorm", s.AddDropped(x, f, drop))
+	})
 }
 
 // vocabulary is the masked-language-model head, tied to the word embeddings.
 func (t *bert) vocabulary(s *torch.Scope, rows, only torch.Tensor) torch.Tensor {
 	x := s.GELU(t.affine("cls.predictions.transform.dense").apply(s, rows), false)
 	x = t.affine("cls.predictions.transform.LayerNorm").norm(s, s.Cast(x, torch.Float32), bertNormEps)
-	w, bias := t.params.get("bert.embeddings.word_embeddings.weight"), t.params.get("cls.predictions.bias")
+	w, bias := t.tiedWords(bertWords), t.params.get("cls.predictions.bias")
 	if only.Defined() {
 		w, bias = s.Rows(w, only), s.Rows(bias, only)
 	}
@@ -82,6 +84,6 @@ func (t *bert) vocabulary(s *torch.Scope, rows, only torch.Tensor) torch.Tensor 
 }
 
 // pooled is BERT's pooler over [CLS], with dropout while training.
-func (t *bert) pooled(s *torch.Scope, hidden torch.Tensor) torch.Tensor {
-	return denseTanh(s, t.mode, firstToken(s, hidden, t.config.Hidden), t.affine("bert.pooler.dense"), t.config.Dropout)
+func (t *bert) pooled(s *torch.Scope, first torch.Tensor) torch.Tensor {
+	return denseTanh(s, t.mode, first, t.affine("bert.pooler.dense"), t.config.Dropout)
 }

@@ -51,7 +51,7 @@ func newCache(g *glm, texts [][]int32, slots int) (*cache, error) {
 	x := b.to(s, g.device)
 	g.encode(s, g.embed(s, x), func(s *torch.Scope, qkv torch.Tensor) torch.Tensor {
 		c.context = append(c.context, qkv)
-		return s.Attention(qkv, x.sep, x.used, torch.Tensor{}, g.config.Heads, 0, g.mode.attention)
+		return x.attend(s, qkv, x.sep, g.model, 0)
 	})
 	for i := range c.context {
 		c.context[i] = s.Move(c.keep, c.context[i])

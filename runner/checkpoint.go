@@ -62,7 +62,11 @@ type State struct {
 	Data       string        `json:"data"`                 // identity of the training data
 	Precision  string        `json:"precision"`            // of matrix products in training
 	Ranks      int           `json:"ranks,omitempty"`      // processes that trained together, if several
-	Pretrained string        `json:"pretrained,omitempty"` // sha256 of the weights started from
+	// LossScale and CleanSteps are those of training in float16: what the loss is
+	// multiplied by, and the steps since that overflowed or grew.
+	LossScale  float64 `json:"loss_scale,omitempty"`
+	CleanSteps int     `json:"clean_steps,omitempty"`
+	Pretrained string  `json:"pretrained,omitempty"` // sha256 of the weights started from
 	// Loss and LengthPenalty are configs.Recipe's where they matter: in a task of
 	// choices of several tokens. An empty loss is cross_entropy.
 	Loss          string  `json:"loss,omitempty"`

@@ -125,12 +125,8 @@ func (c *chooser) join(ctx context.Context, r *session, perEpoch int) error {
 			return err
 		}
 	}
-	r.hooks = append(r.hooks, hook{"choosing", func(i *StepInfo) error {
-		if !c.due(i.Step, r.ended) {
-			return nil
-		}
-		return c.measure(ctx, r, i)
-	}})
+	now := func(step int) bool { return c.due(step, r.ended) }
+	r.hooks = append(r.hooks, hook{name: "choosing", due: now, after: func(i *StepInfo) error { return c.measure(ctx, r, i) }})
 	return nil
 }
 

@@ -3,41 +3,76 @@
 package runner
 
 import (
+	"fmt"
+
 	"github.com/glmkit/glmkit/configs"
 	"github.com/glmkit/glmkit/runner/internal/torch"
 )
 
 // computing is how a model computes.
 type computing struct {
-	// half makes matrix products of training read and write bfloat16; weights,
-	// sums and normalisation stay float32 (Micikevicius et al. 2018, but with
-	// bfloat16, which needs no loss scale). Evaluation is float32 always.
-	half      bool
+	// half is what matrix products of training read and write, BFloat16 or Float16;
+	// 0: Float32. Weights, sums and normalisation stay float32 (Micikevicius et al.
+	// 2018; bfloat16 needs no loss scale). Evaluation is float32 always.
+	half      torch.DType
 	attention torch.AttentionForm
+	recompute bool // layers in the backward pass
+	// onDevice takes an optimizer step's decisions where the gradient lies, and
+	// reads its figures while the next step is under way.
+	onDevice bool
 }
 
 // attentionForms by their names in configurations.
 var attentionForms = map[string]torch.AttentionForm{
-	"own": torch.OwnAttention, "libtorch": torch.LibtorchAttention, "plain": torch.PlainAttention,
+	"own": torch.OwnAttention, "libtorch": torch.LibtorchAttention, "plain": torch.PlainAttention, "packed": torch.PackedForm,
 }
 
-// chooseComputing resolves what a configuration leaves open for a device.
-func chooseComputing(c configs.Compute, device torch.Device) (computing, error) {
-	chosen := computing{half: c.Precision == "bfloat16", attention: attentionForms[c.Attention]}
-	if c.Precision == "auto" || c.Precision == "" {
-		chosen.half = device != torch.CPU || torch.BFloat16Products()
+// halfTypes by their names in configurations.
+var halfTypes = map[string]torch.DType{"bfloat16": torch.BFloat16, "float16": torch.Float16}
+
+// chooseComputing resolves what a configuration leaves open for a model that so
+// many processes train on a device.
+func chooseComputing(c configs.Compute, device torch.Device, m configs.Model, ranks int) (computing, error) {
+	chosen := computing{half: halfTypes[c.Precision], attention: attentionForms[c.Attention], recompute: c.CheckpointActivations, onDevice: c.Step == "device"}
+	if (c.Precision == "auto" || c.Precision == "") && (device != torch.CPU || torch.BFloat16Products()) {
+		chosen.half = torch.BFloat16
+	}
+	if c.Step == "auto" || c.Step == "" {
+		chosen.onDevice = ranks == 1 && device != torch.CPU
+	}
+	switch {
+	case chosen.half == torch.Float16 && device == torch.CPU:
+		return chosen, &DeviceError{Msg: "compute.precision: float16 is for GPUs", Hint: "auto, float32 or bfloat16"}
+	case chosen.half == torch.Float16 && !chosen.onDevice:
+		return chosen, &configs.Error{Field: "compute.precision", Msg: "float16 needs a loss scale, which the device keeps, and that only for one process and compute.step=device", Hint: "bfloat16"}
+	case chosen.onDevice && ranks > 1:
+		return chosen, &configs.Error{Field: "compute.step", Msg: fmt.Sprintf("%d processes agree on a step on their hosts", ranks), Hint: "auto or host"}
 	}
 	switch {
 	case c.Attention == "auto" || c.Attention == "":
 		chosen.attention = fastestAttention(device)
+		if device != torch.CPU && packedProblem(chosen, device, m) == nil {
+			chosen.attention = torch.PackedForm
+		}
 	case chosen.attention == torch.OwnAttention && device != torch.CPU:
-		return chosen, &configs.Error{Field: "compute.attention", Msg: "glmkit's own kernel is for the CPU", Hint: "auto, libtorch or plain"}
+		return chosen, &configs.Error{Field: "compute.attention", Msg: "glmkit's own kernel is for the CPU", Hint: "auto, packed, libtorch or plain"}
+	case chosen.attention == torch.PackedForm:
+		if err := packedProblem(chosen, device, m); err != nil {
+			return chosen, &DeviceError{Msg: fmt.Sprintf("compute.attention: no packed attention on %s with libtorch %s: %v", device, torch.Version(), err), Hint: "compute.attention=auto"}
+		}
 	case chosen.attention == torch.LibtorchAttention && !torch.FusedAttention():
 		return chosen, &DeviceError{Msg: "compute.attention: libtorch " + torch.Version() + " has no fused attention", Hint: "auto, own or plain; or a libtorch from 2.0 on"}
 	}
 	return chosen, nil
 }
 
+// packedProblem says why a model's training has no packed attention on a device;
+// nil: it has.
+func packedProblem(c computing, device torch.Device, m configs.Model) error {
+	return torch.PackedProblem(device, c.product(), m.Hidden/m.Heads, m.AttentionDropout)
+}
+
+// fastestAttention is the best form over padded batches.
 func fastestAttention(device torch.Device) torch.AttentionForm {
 	switch {
 	case device == torch.CPU:
@@ -50,16 +85,18 @@ func fastestAttention(device torch.Device) torch.AttentionForm {
 
 // product is the element type of matrix products in training.
 func (c computing) product() torch.DType {
-	if c.half {
-		return torch.BFloat16
+	if c.half != 0 {
+		return c.half
 	}
 	return torch.Float32
 }
 
 // precision is its name.
 func (c computing) precision() string {
-	if c.half {
-		return "bfloat16"
+	for name, half := range halfTypes {
+		if half == c.half {
+			return name
+		}
 	}
 	return "float32"
 }
@@ -71,4 +108,12 @@ func (c computing) attentionName() string {
 		}
 	}
 	return ""
+}
+
+// stepName is where an optimizer step is decided.
+func (c computing) stepName() string {
+	if c.onDevice {
+		return "device"
+	}
+	return "host"
 }

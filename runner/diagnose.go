@@ -20,9 +20,10 @@ type Diagnosis struct {
 	Device      string `json:"device"`        // that is measured
 	GPU         string `json:"gpu,omitempty"` // its name, of a GPU
 	Threads     int    `json:"threads"`       // of CPU operations
-	// Precision and Attention are what training takes there.
+	// Precision, Attention and Step are what training takes there.
 	Precision string `json:"precision"`
 	Attention string `json:"attention"`
+	Step      string `json:"step"` // where it is decided
 	// Float32 and BFloat16 are those of a large matrix product.
 	Float32    float64         `json:"matmul_float32_gflops"`
 	BFloat16   float64         `json:"matmul_bfloat16_gflops"`
@@ -50,11 +51,11 @@ func Diagnose(c *configs.Config, device string, threads int) (Diagnosis, error) 
 			return err
 		}
 		d.Device, d.GPU, d.Threads = on.String(), torch.DeviceName(on), torch.Threads()
-		how, err := chooseComputing(c.Compute, on)
+		how, err := chooseComputing(c.Compute, on, c.Model, 1)
 		if err != nil {
 			return err
 		}
-		d.Precision, d.Attention = how.precision(), how.attentionName()
+		d.Precision, d.Attention, d.Step = how.precision(), how.attentionName(), how.stepName()
 		for dtype, to := range map[torch.DType]*float64{torch.Float32: &d.Float32, torch.BFloat16: &d.BFloat16} {
 			speed, err := productSpeed(dtype, on, measuring)
 			if err != nil {
@@ -66,7 +67,7 @@ func Diagnose(c *configs.Config, device string, threads int) (Diagnosis, error) 
 			form := AttentionForm{Name: name}
 			asked := c.Compute
 			asked.Attention = name
-			if how, err := chooseComputing(asked, on); err != nil {
+			if how, err := chooseComputing(asked, on, c.Model, 1); err != nil {
 				form.Missing = err.Error()
 			} else if form.GFLOPS, err = attentionSpeed(on, how, c.Model.AttentionDropout); err != nil {
 				return err
@@ -74,7 +75,7 @@ func Diagnose(c *configs.Config, device string, threads int) (Diagnosis, error) 
 			d.Attentions = append(d.Attentions, form)
 		}
 		speed := d.Float32
-		if how.half {
+		if how.half != 0 {
 			speed = d.BFloat16
 		}
 		d.Trial, err = try(c, how, on, speed*1e9)
@@ -96,6 +97,15 @@ func attentionSpeed(device torch.Device, how computing, dropout float64) (best f
 	qkv := all.RequireGrad(all.Ones(how.product(), device, sequences, length, 3*hidden))
 	seps := all.Int64s([]int64{sep, sep}, device, sequences)
 	used := all.Int64s([]int64{length, length}, device, sequences)
+	attend := func(s *torch.Scope) torch.Tensor {
+		return s.Attention(qkv, seps, used, torch.Tensor{}, heads, dropout, how.attention)
+	}
+	if how.attention == torch.PackedForm {
+		packing := all.Packing([]int64{sep, sep}, []int64{length - sep, length - sep}, device)
+		attend = func(s *torch.Scope) torch.Tensor {
+			return s.PackedAttention(s.Reshape(qkv, 1, sequences*length, 3*hidden), packing, heads, dropout)
+		}
+	}
 	if err := all.Err(); err != nil {
 		return 0, err
 	}
@@ -103,7 +113,7 @@ func attentionSpeed(device torch.Device, how computing, dropout float64) (best f
 	for start, n := time.Now(), 0; n < 2 || time.Since(start) < measuring; n++ {
 		s := torch.NewScope()
 		one := time.Now()
-		sum := s.Sum(s.Attention(qkv, seps, used, torch.Tensor{}, heads, dropout, how.attention))
+		sum := s.Sum(attend(s))
 		s.Backward(sum)
 		s.Item(sum)
 		seconds := time.Since(one).Seconds()

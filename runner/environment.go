@@ -32,6 +32,8 @@ type environment struct {
 	GPU       string    `json:"gpu,omitempty"`
 	Precision string    `json:"precision"`
 	Attention string    `json:"attention"`
+	Decisions string    `json:"step_decided_on"` // compute.step
+	Recompute bool      `json:"checkpoint_activations,omitempty"`
 	PeakFLOPS float64   `json:"peak_flops,omitempty"` // that MFU is a share of
 	Libtorch  string    `json:"libtorch"`
 	Glmkit    string    `json:"glmkit,omitempty"`
@@ -52,7 +54,7 @@ func (r *session) recordEnvironment(o Options) error {
 		Started: time.Now().UTC().Truncate(time.Second), Step: r.state.Step, Host: host,
 		System: runtime.GOOS + "/" + runtime.GOARCH, Processor: processorName(),
 		Cores: runtime.NumCPU(), Threads: torch.Threads(), Device: r.model.device.String(), GPU: torch.DeviceName(r.model.device),
-		Precision: r.model.mode.precision(), Attention: r.model.mode.attentionName(), PeakFLOPS: r.pace.peak,
+		Precision: r.model.mode.precision(), Attention: r.model.mode.attentionName(), Decisions: r.model.mode.stepName(), Recompute: r.model.mode.recompute, PeakFLOPS: r.pace.peak,
 		Libtorch: torch.Version(), Glmkit: o.Version, Go: runtime.Version(), Command: o.Command,
 		Data: r.state.Data, Tokenizer: r.state.Tokenizer, Weights: r.state.Pretrained,
 	})

@@ -46,12 +46,15 @@ func (m Memory) Total() int64 {
 //	vocabulary  V·p for each position whose target counts, and h·(4 + p)
 //	copies      of the weights in bfloat16: (12·L·h² + V·h)·p
 //
+// where of layers computed again in the backward pass only one counts, and 4·L·h a
+// token of what they read (which has not been measured),
+//
 // and of the gradients under way, the largest of: those of the scores and of
 // the output layer's weight; of a layer, with the latter; of the word table's two
 // uses.
 func activations(c configs.Model, how computing, b microBatch) int64 {
 	h, layers, p := int64(c.Hidden), int64(c.Layers), int64(4)
-	if how.half {
+	if how.half != 0 {
 		p = 2
 	}
 	sequences, length := b.shape()
@@ -59,7 +62,7 @@ func activations(c configs.Model, how computing, b microBatch) int64 {
 	layer, embedding := h*(16*p+8), 24*h
 	if c.Architecture == "bert" {
 		layer = h * (14*p + 16)
-		if how.half {
+		if how.half != 0 {
 			layer += h * 2 * p
 		}
 	}
@@ -67,6 +70,10 @@ func activations(c configs.Model, how computing, b microBatch) int64 {
 		embedding += 4 * h
 	}
 	kept := tokens * (layers*layer + embedding)
+	if how.recompute {
+		kept -= tokens * (layers*layer - layer - layers*4*h)
+		layers = 1
+	}
 	switch how.attention {
 	case torch.LibtorchAttention:
 		kept += pairs
@@ -80,7 +87,7 @@ func activations(c configs.Model, how computing, b microBatch) int64 {
 	n, v := b.outputs(c)
 	rows, table, scores := int64(n), int64(c.Vocab)*h, int64(n)*int64(v)*p
 	kept += scores + rows*h*(4+p)
-	if how.half {
+	if how.half != 0 {
 		kept += p * (12*layers*h*h + int64(v)*h)
 	}
 	// The output layer's gradient waits in float32 for that of the embedding.
@@ -89,7 +96,7 @@ func activations(c configs.Model, how computing, b microBatch) int64 {
 		output = 0
 	}
 	first := scores + output
-	if how.half {
+	if how.half != 0 {
 		first += p * int64(v) * h
 	}
 	return kept + max(first, output+tokens*h*(8*p+8), output+4*table)

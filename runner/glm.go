@@ -14,7 +14,10 @@ import (
 // GPT2ParallelTransformer; paper section 2.3).
 type glm struct{ *model }
 
-const glmNormEps = 1e-5
+const (
+	glmNormEps = 1e-5
+	glmWords   = "word_embeddings.weight" // tied to the output layer
+)
 
 // glmWeights are named and ordered as in the released checkpoints. Both
 // position tables have one row more than the longest sequence.
@@ -22,7 +25,7 @@ func glmWeights(c configs.Model) []weight {
 	h, v, p := int64(c.Hidden), int64(c.Vocab), int64(c.MaxPositions)
 	std := c.InitStd
 	ws := []weight{
-		normal("word_embeddings.weight", std, v, h),
+		normal(glmWords, std, v, h),
 		normal("transformer.position_embeddings.weight", std, p+1, h),
 		normal("transformer.block_position_embeddings.weight", std, p+1, h),
 	}
@@ -41,37 +44,38 @@ func glmWeights(c configs.Model) []weight {
 
 func (g *glm) hidden(s *torch.Scope, b tensors) torch.Tensor {
 	return g.encode(s, g.embed(s, b), func(s *torch.Scope, qkv torch.Tensor) torch.Tensor {
-		return s.Attention(qkv, b.sep, b.used, b.starts, g.config.Heads, g.mode.dropout(g.config.AttentionDropout), g.mode.attention)
+		return b.attend(s, qkv, b.sep, g.model, g.mode.dropout(g.config.AttentionDropout))
 	})
 }
 
 // embed is the sum of the three embeddings of each token.
 func (g *glm) embed(s *torch.Scope, b tensors) torch.Tensor {
-	x := s.Embedding(g.params.get("word_embeddings.weight"), b.input)
+	x := s.Embedding(g.params.get(glmWords), b.input)
 	x = s.Add(x, s.Embedding(g.params.get("transformer.position_embeddings.weight"), b.position))
 	x = s.Add(x, s.Embedding(g.params.get("transformer.block_position_embeddings.weight"), b.block))
 	return s.Dropout(x, g.mode.dropout(g.config.Dropout))
 }
 
-// encode runs the layers; attend is called once in each, in their order, with
-// queries, keys and values side by side.
+// encode runs the layers; attend is called in each, with queries, keys and values
+// side by side, in their order, and again where the backward pass computes a layer
+// anew.
 func (g *glm) encode(s *torch.Scope, x torch.Tensor, attend func(s *torch.Scope, qkv torch.Tensor) torch.Tensor) torch.Tensor {
 	drop := g.mode.dropout(g.config.Dropout)
-	for i := range g.config.Layers {
+	x = g.stack(s, x, glmWords, func(s *torch.Scope, x torch.Tensor, i int) torch.Tensor {
 		layer := fmt.Sprintf("transformer.layers.%d.", i)
 		a := g.affine(layer+"input_layernorm").normForProduct(s, x, glmNormEps)
 		a = g.affine(layer+"attention.query_key_value").apply(s, a)
 		x = s.AddDropped(x, g.affine(layer+"attention.dense").apply(s, attend(s, a)), drop)
 		f := g.affine(layer+"post_attention_layernorm").normForProduct(s, x, glmNormEps)
 		f = s.GELU(g.affine(layer+"mlp.dense_h_to_4h").apply(s, f), true)
-		x = s.AddDropped(x, g.affine(layer+"mlp.dense_4h_to_h").apply(s, f), drop)
-	}
+		return s.AddDropped(x, g.affine(layer+"mlp.dense_4h_to_h").apply(s, f), drop)
+	})
 	return g.affine("transformer.final_layernorm").norm(s, x, glmNormEps)
 }
 
 // vocabulary is tied to the word embeddings, without bias.
 func (g *glm) vocabulary(s *torch.Scope, rows, only torch.Tensor) torch.Tensor {
-	w := g.params.get("word_embeddings.weight")
+	w := g.tiedWords(glmWords)
 	if only.Defined() {
 		w = s.Rows(w, only)
 	}
@@ -80,15 +84,11 @@ func (g *glm) vocabulary(s *torch.Scope, rows, only torch.Tensor) torch.Tensor {
 
 // pooled is the pooler of GLM's classifier over [CLS], with dropout while
 // training (GLM repository, GLMForSequenceClassification, --pool-token cls).
-func (g *glm) pooled(s *torch.Scope, hidden torch.Tensor) torch.Tensor {
-	return denseTanh(s, g.mode, firstToken(s, hidden, g.config.Hidden), g.affine("pool_layer"), g.config.Dropout)
+func (g *glm) pooled(s *torch.Scope, first torch.Tensor) torch.Tensor {
+	return denseTanh(s, g.mode, first, g.affine("pool_layer"), g.config.Dropout)
 }
 
 // denseTanh is tanh(dense(x)), dropped out while training.
 func denseTanh(s *torch.Scope, mode *mode, x torch.Tensor, dense affine, dropout float64) torch.Tensor {
 	return s.Dropout(s.Tanh(s.Linear(x, dense.w, dense.b)), mode.dropout(dropout))
-}
-
-func firstToken(s *torch.Scope, hidden torch.Tensor, size int) torch.Tensor {
-	return s.Reshape(s.Narrow(hidden, 1, 0, 1), -1, int64(size))
 }

@@ -38,7 +38,10 @@ type StepInfo struct {
 // hook is what a run does after its steps beside training. Hooks run in order;
 // one may add to what the next ones know of the step.
 type hook struct {
-	name  string // as in "logging at step 7"
+	name string // as in "logging at step 7"
+	// due tells after which steps it runs, before the next one begins; nil: after
+	// every step, when its figures have come.
+	due   func(step int) bool
 	after func(*StepInfo) error
 }
 
@@ -52,7 +55,7 @@ type validation struct {
 
 // watching looks at the memory.
 func (r *session) watching() hook {
-	return hook{"watching", func(i *StepInfo) error {
+	return hook{name: "watching", after: func(i *StepInfo) error {
 		i.Memory = memoryInUse(r.model.device)
 		return nil
 	}}
@@ -61,10 +64,8 @@ func (r *session) watching() hook {
 // validating measures a held-out loss every ValidEvery steps and at the end, and
 // remembers where it was the lowest.
 func (r *session) validating(measure func() (validation, error)) hook {
-	return hook{"validating", func(i *StepInfo) error {
-		if !r.ended && !due(i.Step, r.config.ValidEvery) {
-			return nil
-		}
+	now := func(step int) bool { return r.ended || due(step, r.config.ValidEvery) }
+	return hook{name: "validating", due: now, after: func(i *StepInfo) error {
 		v, err := measure()
 		i.Valid, i.ValidBy, i.HasValid = v.loss, v.by, true
 		if best := r.state.Best; r.config.KeepBest && v.loss < math.Inf(1) && (best == nil || v.loss < best.Loss) {
@@ -76,14 +77,14 @@ func (r *session) validating(measure func() (validation, error)) hook {
 
 // logging appends to metrics.jsonl.
 func (r *session) logging(l *metricsLog) hook {
-	return hook{"logging", func(i *StepInfo) error {
+	return hook{name: "logging", after: func(i *StepInfo) error {
 		return l.write(*i, r.ended || due(i.Step, r.config.LogEvery))
 	}}
 }
 
 // observing tells somebody outside of every step.
 func (r *session) observing(observe func(StepInfo)) hook {
-	return hook{"observing", func(i *StepInfo) error {
+	return hook{name: "observing", after: func(i *StepInfo) error {
 		observe(*i)
 		return nil
 	}}
@@ -92,11 +93,8 @@ func (r *session) observing(observe func(StepInfo)) hook {
 // saving writes a checkpoint every SaveEvery steps, where the validation loss is
 // the best so far, and at the end.
 func (r *session) saving() hook {
-	return hook{"saving", func(i *StepInfo) error {
-		best := r.state.Best != nil && r.state.Best.Step == i.Step
-		if r.ended || best || due(i.Step, r.config.SaveEvery) {
-			return r.save()
-		}
-		return nil
-	}}
+	now := func(step int) bool {
+		return r.ended || due(step, r.config.SaveEvery) || r.state.Best != nil && r.state.Best.Step == step
+	}
+	return hook{name: "saving", due: now, after: func(*StepInfo) error { return r.save() }}
 }

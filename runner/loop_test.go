@@ -20,6 +20,15 @@ type same struct{ b *batch }
 
 func (s same) step(int) ([]microBatch, error) { return []microBatch{s.b}, nil }
 
+// update is a whole step, its figures included.
+func (r *session) update(step int, micros []microBatch) (StepInfo, error) {
+	u, _, err := r.begin(step, micros)
+	if err == nil {
+		err = r.tally(u)
+	}
+	return u.info, err
+}
+
 // A gradient that is not finite leaves the weights alone and is counted; five
 // in a row end the run with advice.
 func TestNonFiniteStepsAreSkipped(t *testing.T) {

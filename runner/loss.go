@@ -31,9 +31,8 @@ func tokenLoss(s *torch.Scope, m *model, b *batch) torch.Tensor {
 // rowLogits returns the logits [N, V] at a batch's rows; with only token ids of
 // interest, [N, len(only)].
 func rowLogits(s *torch.Scope, m *model, b *batch, only torch.Tensor) torch.Tensor {
-	x := b.to(s, m.device)
-	h := s.Reshape(m.hidden(s, x), -1, int64(m.config.Hidden))
-	return m.vocabulary(s, s.Rows(h, index(s, b.rows, m.device)), only)
+	x := m.read(s, b)
+	return m.vocabulary(s, x.rows(s, m.hidden(s, x), m, b.rows), only)
 }
 
 // exampleBatch is a group of task examples ready for the model; all have the
@@ -142,12 +141,12 @@ func choiceLogits(s *torch.Scope, m *model, e *exampleBatch) torch.Tensor {
 	case tasks.SingleToken:
 		return s.Cast(rowLogits(s, m, e.batch, index(s, e.verbalizers, m.device)), torch.Float32)
 	case tasks.ClassHead, tasks.ChoiceHead:
-		x := e.to(s, m.device)
+		x := m.read(s, e.batch)
 		if m.config.Architecture == "glm" { // it has no token types
-			x.block = s.Zeros(torch.Int64, m.device, x.size, x.length)
+			x.block = s.Zeros(torch.Int64, m.device, s.Shape(x.block)...)
 		}
 		head := m.affine("classifier")
-		logits := s.Linear(m.pooled(s, m.hidden(s, x)), head.w, head.b)
+		logits := s.Linear(m.pooled(s, x.first(s, m.hidden(s, x), m)), head.w, head.b)
 		if e.scoring == tasks.ClassHead {
 			return logits
 		}

@@ -9,13 +9,14 @@ import (
 
 // network is what the trainer and the evaluator need of an architecture.
 type network interface {
-	// hidden runs the encoder and returns [B, T, hidden].
+	// hidden runs the encoder and returns [B, T, hidden], packed [1, tokens, hidden].
 	hidden(s *torch.Scope, b tensors) torch.Tensor
 	// vocabulary returns logits [N, V] of hidden rows [N, hidden]; with only
 	// token ids of interest, [N, len(only)].
 	vocabulary(s *torch.Scope, rows torch.Tensor, only torch.Tensor) torch.Tensor
-	// pooled returns one vector [B, hidden] per sequence of hidden states.
-	pooled(s *torch.Scope, hidden torch.Tensor) torch.Tensor
+	// pooled returns one vector [B, hidden] per sequence, of the states of the
+	// sequences' first tokens ([CLS]).
+	pooled(s *torch.Scope, first torch.Tensor) torch.Tensor
 }
 
 // model is a network with its weights.
@@ -25,6 +26,7 @@ type model struct {
 	params *parameters
 	device torch.Device
 	mode   *mode
+	tape   *tape // of a forward pass whose backward pass is to come; nil: none
 	// choosing is how a task's choices are scored; by default as they are.
 	choosing choosing
 }
@@ -73,6 +75,15 @@ func newModel(c configs.Model, device torch.Device) (*model, error) {
 }
 
 func (m *model) close() { m.params.close() }
+
+// read puts a batch on the model's device as its attention wants it. Branches of
+// a Part B are for padded batches alone.
+func (m *model) read(s *torch.Scope, b *batch) tensors {
+	if m.mode.training && m.mode.attention == torch.PackedForm && b.starts == nil {
+		return b.packed(s, m.device, m.config.Architecture == "bert")
+	}
+	return b.to(s, m.device)
+}
 
 // addClassifier gives a model the head that scores pooled vectors.
 func (m *model) addClassifier(outputs int, seed uint64) error {

@@ -29,8 +29,8 @@ type objectiveSum struct {
 // objectiveLosses is tokenLoss of a batch of several objectives, which reach the
 // vocabulary one after the other.
 func objectiveLosses(s *torch.Scope, m *model, b *batch) (sum torch.Tensor, of objectiveSums) {
-	x := b.to(s, m.device)
-	hidden := s.Reshape(m.hidden(s, x), -1, int64(m.config.Hidden))
+	x := m.read(s, b)
+	hidden := m.hidden(s, x)
 	for mode := spans.Token; mode <= spans.Document; mode++ {
 		var rows, targets []int64
 		for i, is := range b.modes {
@@ -41,7 +41,7 @@ func objectiveLosses(s *torch.Scope, m *model, b *batch) (sum torch.Tensor, of o
 		if len(rows) == 0 {
 			continue
 		}
-		logits := m.vocabulary(s, s.Rows(hidden, index(s, rows, m.device)), torch.Tensor{})
+		logits := m.vocabulary(s, x.rows(s, hidden, m, rows), torch.Tensor{})
 		loss := s.CrossEntropySum(logits, index(s, targets, m.device), 0)
 		if sum.Defined() {
 			sum = s.Add(sum, loss)

@@ -29,6 +29,11 @@ type optimizer struct {
 
 	ranks   *Ranks
 	buckets *torch.Buckets // nil for a process by itself
+
+	// book is what the device counts where it decides about steps (decideThere);
+	// window the clean steps after which the loss scale doubles, 0: there is none.
+	book   torch.Tensor
+	window int
 }
 
 // slice is elements [from, to) of a parameter, counted through its dimensions.
@@ -139,6 +144,40 @@ func (o *optimizer) norm(s *torch.Scope) (float64, error) {
 		total += x
 	}
 	return math.Sqrt(total), nil
+}
+
+// The loss scale of float16 begins and grows as in PyTorch's GradScaler.
+const (
+	firstLossScale  = 1 << 16
+	lossScaleWindow = 2000
+)
+
+// decideThere makes the parameters' device decide about steps, from a state on;
+// with a loss scale where scaled is set.
+func (o *optimizer) decideThere(st *State, scaled bool) error {
+	if scaled {
+		o.window = lossScaleWindow
+		if st.LossScale == 0 {
+			st.LossScale = firstLossScale
+		}
+	}
+	o.book = o.scope.Book(torch.Book{Updates: float64(st.Updates), Scale: max(1, st.LossScale), Clean: float64(st.CleanSteps)}, o.params.device)
+	return o.scope.Err()
+}
+
+// scaled is a loss times the loss scale, where there is one.
+func (o *optimizer) scaled(s *torch.Scope, loss torch.Tensor) torch.Tensor {
+	if o.window == 0 {
+		return loss
+	}
+	return s.Mul(loss, s.BookedScale(o.book))
+}
+
+// stepThere is step where the device decides; the figures come later.
+func (o *optimizer) stepThere(s *torch.Scope, loss torch.Tensor, lr float64) (*torch.Reading, error) {
+	c := o.config
+	r := s.DeviceStep(loss, o.tensor, o.m, o.v, o.decay, o.book, lr, c.Beta1, c.Beta2, c.Eps, c.ClipNorm, o.window)
+	return r, s.Err()
 }
 
 // moments lists the two moments of every parameter by the names they have in a

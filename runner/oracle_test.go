@@ -206,41 +206,48 @@ func TestTrainCurveOracle(t *testing.T) {
 		}
 	}
 	readJSON(t, filepath.Join(dir, "train_curve.json"), &want)
-	onThread(t, func() error {
-		m, err := newModel(want.Config.model(), torch.CPU)
-		if err != nil {
-			return err
-		}
-		defer m.close()
-		if err := importWeights(filepath.Join(dir, want.Checkpoint), m); err != nil {
-			return err
-		}
-		sc := configs.Schedule{Kind: want.Schedule.Kind, FinalRatio: want.Schedule.FinalRatio,
-			Warmup: float64(want.Schedule.WarmupSteps) / float64(want.Schedule.TotalSteps)}
-		oc := configs.Optimizer{LR: want.Schedule.Peak, Beta1: want.Optimizer.Betas[0], Beta2: want.Optimizer.Betas[1],
-			Eps: want.Optimizer.Eps, WeightDecay: want.Optimizer.WeightDecay, ClipNorm: want.Optimizer.ClipNorm}
-		o, err := newOptimizer(oc, m.params, nil)
-		if err != nil {
-			return err
-		}
-		defer o.close()
-		r := &session{model: m, optimizer: o, config: configs.Train{Schedule: sc}, state: State{TotalSteps: want.Schedule.TotalSteps}}
-		for i, point := range want.Curve {
-			b := newBatch(want.Batches[i%len(want.Batches)].blocks())
-			info, err := r.update(point.Step, []microBatch{b})
-			if err != nil || r.state.Skipped > 0 {
-				return fmt.Errorf("step %d: skipped %d: %w", point.Step, r.state.Skipped, err)
+	for _, onDevice := range []bool{false, true} {
+		onThread(t, func() error {
+			m, err := newModel(want.Config.model(), torch.CPU)
+			if err != nil {
+				return err
 			}
-			if relative(info.LR, point.LR) > 1e-9 {
-				t.Errorf("step %d: learning rate %v, want %v", point.Step, info.LR, point.LR)
+			defer m.close()
+			if err := importWeights(filepath.Join(dir, want.Checkpoint), m); err != nil {
+				return err
 			}
-			if relative(info.Loss, point.Loss) > 1e-3 {
-				t.Errorf("step %d: loss %v, want %v", point.Step, info.Loss, point.Loss)
+			sc := configs.Schedule{Kind: want.Schedule.Kind, FinalRatio: want.Schedule.FinalRatio,
+				Warmup: float64(want.Schedule.WarmupSteps) / float64(want.Schedule.TotalSteps)}
+			oc := configs.Optimizer{LR: want.Schedule.Peak, Beta1: want.Optimizer.Betas[0], Beta2: want.Optimizer.Betas[1],
+				Eps: want.Optimizer.Eps, WeightDecay: want.Optimizer.WeightDecay, ClipNorm: want.Optimizer.ClipNorm}
+			o, err := newOptimizer(oc, m.params, nil)
+			if err != nil {
+				return err
 			}
-			if relative(info.GradNorm, point.GradNorm) > 1e-2 {
-				t.Errorf("step %d: gradient norm %v, want %v", point.Step, info.GradNorm, point.GradNorm)
+			defer o.close()
+			r := &session{model: m, optimizer: o, config: configs.Train{Schedule: sc}, state: State{TotalSteps: want.Schedule.TotalSteps}}
+			if onDevice {
+				if err := o.decideThere(&r.state, false); err != nil {
+					return err
+				}
 			}
-		}
-		return nil
-	})
+			for i, point := range want.Curve {
+				b := newBatch(want.Batches[i%len(want.Batches)].blocks())
+				info, err := r.update(point.Step, []microBatch{b})
+				if err != nil || r.state.Skipped > 0 {
+					return fmt.Errorf("step %d: skipped %d: %w", point.Step, r.state.Skipped, err)
+				}
+				if relative(info.LR, point.LR) > 1e-9 {
+					t.Errorf("step %d: learning rate %v, want %v", point.Step, info.LR, point.LR)
+				}
+				if relative(info.Loss, point.Loss) > 1e-3 {
+					t.Errorf("step %d: loss %v, want %v", point.Step, info.Loss, point.Loss)
+				}
+				if relative(info.GradNorm, point.GradNorm) > 1e-2 {
+					t.Errorf("step %d: gradient norm %v, want %v", point.Step, info.GradNorm, point.GradNorm)
+				}
+			}
+			return nil
+		})
+	}
 }

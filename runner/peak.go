@@ -62,7 +62,7 @@ func peakOf(c configs.Compute, device torch.Device, chosen computing) (float64, 
 		return c.PeakTFLOPS * 1e12, nil
 	}
 	if device != torch.CPU {
-		return publishedPeak(torch.DeviceName(device), chosen.half), nil
+		return publishedPeak(torch.DeviceName(device), chosen.half != 0), nil
 	}
 	return measuredPeak(chosen.product())
 }

@@ -113,6 +113,11 @@ func (r *session) open(c *configs.Config, o Options, start func(*model) error) e
 	if r.optimizer, err = newOptimizer(c.Train.Optimizer, r.model.params, r.ranks); err != nil {
 		return modelMemory(r.state.Model, err)
 	}
+	if found.computing.onDevice {
+		if err := r.optimizer.decideThere(&r.state, found.computing.half == torch.Float16); err != nil {
+			return err
+		}
+	}
 	if found.checkpoint != "" {
 		if err := r.load(found.checkpoint); err != nil {
 			return err
@@ -171,7 +176,7 @@ func (r *session) settle(c *configs.Config, device torch.Device, note func(strin
 			compute.Precision = saved.Precision
 		}
 	}
-	if found.computing, err = chooseComputing(compute, device); err != nil {
+	if found.computing, err = chooseComputing(compute, device, r.state.Model, r.ranks.size()); err != nil {
 		return found, err
 	}
 	r.state.Precision = found.precision()

@@ -131,7 +131,7 @@ func (i *StepInfo) scalars() []scalar {
 
 // charting writes TensorBoard's event files, as often as metrics.jsonl.
 func (r *session) charting(e *eventFile) hook {
-	return hook{"writing for TensorBoard", func(i *StepInfo) error {
+	return hook{name: "writing for TensorBoard", after: func(i *StepInfo) error {
 		if r.ended || i.HasValid || due(i.Step, r.config.LogEvery) {
 			return e.write(i.Step, i.scalars())
 		}

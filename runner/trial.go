@@ -88,9 +88,12 @@ func try(c *configs.Config, how computing, device torch.Device, speed float64) (
 		if err != nil {
 			return 0, err
 		}
+		s := torch.NewScope()
+		defer s.Close()
 		began := time.Now()
-		_, err = r.backward(b, b.weight(), 1, &perObjective{})
-		return time.Since(began).Seconds(), err
+		loss, _ := r.backward(s, b, b.weight(), 1)
+		s.Item(loss) // a GPU is waited for
+		return time.Since(began).Seconds(), s.Err()
 	}
 	update := func() (seconds float64, err error) {
 		s := torch.NewScope()

@@ -60,14 +60,19 @@ func (e *effort) add(step effort, keep float64) {
 type pace struct {
 	peak float64 // operations a second that the device does at most; 0: not known
 	late effort
+	free time.Time // when the hooks of the step before had ended
 }
 
 const paceKeep = 0.9
 
 // take puts the run's speed after a step into what is known of the step, which
 // began when its micro-batches were asked for; they came after waited, and the
-// exchange with other ranks took as long as exchanged.
+// exchange with other ranks took as long as exchanged. What passed before the hooks
+// of the step before had ended is not its own.
 func (p *pace) take(i *StepInfo, c configs.Model, micros []microBatch, began time.Time, waited, exchanged time.Duration) {
+	if p.free.After(began) {
+		began = p.free
+	}
 	i.effort = effort{seconds: time.Since(began).Seconds(), waiting: waited.Seconds(), exchanging: exchanged.Seconds()}
 	for _, b := range micros {
 		i.effort.tokens += float64(b.tokens())
@@ -76,6 +81,9 @@ func (p *pace) take(i *StepInfo, c configs.Model, micros []microBatch, began tim
 	p.late.add(i.effort, paceKeep)
 	i.TokensPerS, i.DataWait, i.Exchange, i.MFU = p.speeds(p.late)
 }
+
+// resume says that the hooks have ended.
+func (p *pace) resume() { p.free = time.Now() }
 
 // speeds are the tokens a second, the shares of the time that were spent waiting
 // for data and in the exchange with other ranks, and the share of the device's peak

@@ -38,7 +38,7 @@ func doctor(s streams, o doctorOptions) error {
 	if d.GPU != "" {
 		device += ", " + d.GPU
 	}
-	fmt.Fprintf(s.out, "training   on %s: %s matrix products, %s attention (compute.precision, compute.attention)\n", device, d.Precision, d.Attention)
+	fmt.Fprintf(s.out, "training   on %s: %s matrix products, %s attention, steps decided on the %s (compute.precision, compute.attention, compute.step)\n", device, d.Precision, d.Attention, d.Step)
 	fmt.Fprintf(s.out, "matmul     %.0f GFLOPS in float32, %.0f in bfloat16\n", d.Float32, d.BFloat16)
 	for _, form := range d.Attentions {
 		switch {

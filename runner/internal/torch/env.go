@@ -37,3 +37,10 @@ func SetGrad(on bool) { C.gk_set_grad(cInt(on)) }
 
 // Seed seeds libtorch's generators on every device.
 func Seed(seed uint64) error { return shimError(C.gk_manual_seed(C.uint64_t(seed))) }
+
+// Seed is Seed, whose error is the scope's.
+func (s *Scope) Seed(seed uint64) {
+	if s.err == nil {
+		s.fail("seeding", Seed(seed))
+	}
+}

@@ -11,11 +11,6 @@ import (
 	lib "github.com/sugarme/gotch/libtch"
 )
 
-// gradient is what Backward has added for a leaf.
-func gradient(s *Scope, x Tensor) Tensor {
-	return s.tch("grad", func(out *lib.Ctensor) { lib.AtgGrad(out, x.c) })
-}
-
 // drawn returns values from N(0, 1), a function of the seed.
 func drawn(seed uint64, n int64) []float32 {
 	r := rand.New(rand.NewPCG(seed, 1))
@@ -49,7 +44,7 @@ func outcome(t *testing.T, shapes [][]int64, weights []float32, f operation) (y 
 		y = s.Floats(out)
 		s.Backward(s.Sum(s.Mul(out, s.Float32s(weights, CPU, s.Shape(out)...))))
 		for _, x := range in {
-			gradients = append(gradients, s.Floats(gradient(s, x)))
+			gradients = append(gradients, s.Floats(s.Gradient(x)))
 		}
 	})
 	return y, gradients
@@ -202,7 +197,7 @@ func TestAttentionDropoutGradient(t *testing.T) {
 			sum := s.Sum(s.Mul(y, s.Float32s(weights, CPU, 1, n, hidden)))
 			value = s.Item(sum)
 			s.Backward(sum)
-			slopes = s.Floats(gradient(s, in))
+			slopes = s.Floats(s.Gradient(in))
 		})
 		return value, slopes
 	}

@@ -2,7 +2,7 @@
 
 package torch
 
-// #include "shim.h"
+// #include "device.h"
 import "C"
 
 import (
@@ -16,9 +16,11 @@ import (
 type DType int32
 
 // The element types that GLM needs: ids and positions are Int64, what is learned
-// Float32, what matrix products read and write Float32 or BFloat16.
+// Float32, what matrix products read and write Float32, BFloat16 or Float16.
 const (
+	Int32    DType = 3
 	Int64    DType = 4
+	Float16  DType = 5
 	Float32  DType = 6
 	BFloat16 DType = 15
 )
@@ -38,15 +40,22 @@ func (d Device) String() string {
 
 // Int64s returns a tensor of the given shape on a device.
 func (s *Scope) Int64s(data []int64, device Device, shape ...int64) Tensor {
-	return s.fromData("int64s", unsafe.Pointer(unsafe.SliceData(data)), len(data), 8, Int64, device, shape)
+	return s.upload("int64s", unsafe.Pointer(unsafe.SliceData(data)), len(data), Int64, device, shape)
+}
+
+// Int32s returns a tensor of the given shape on a device.
+func (s *Scope) Int32s(data []int32, device Device, shape ...int64) Tensor {
+	return s.upload("int32s", unsafe.Pointer(unsafe.SliceData(data)), len(data), Int32, device, shape)
 }
 
 // Float32s returns a tensor of the given shape on a device.
 func (s *Scope) Float32s(data []float32, device Device, shape ...int64) Tensor {
-	return s.fromData("float32s", unsafe.Pointer(unsafe.SliceData(data)), len(data), 4, Float32, device, shape)
+	return s.upload("float32s", unsafe.Pointer(unsafe.SliceData(data)), len(data), Float32, device, shape)
 }
 
-func (s *Scope) fromData(op string, data unsafe.Pointer, n int, size uint, dtype DType, device Device, shape []int64) Tensor {
+// upload copies data to a device. A GPU gets it from pinned memory while the
+// caller goes on.
+func (s *Scope) upload(op string, data unsafe.Pointer, n int, dtype DType, device Device, shape []int64) Tensor {
 	want := int64(1)
 	for _, d := range shape {
 		want *= d
@@ -55,13 +64,9 @@ func (s *Scope) fromData(op string, data unsafe.Pointer, n int, size uint, dtype
 		s.fail(op, fmt.Errorf("%d values for shape %v", n, shape))
 		return Tensor{}
 	}
-	t := s.tch(op, func(out *lib.Ctensor) {
-		*out = lib.AtTensorOfData(data, shape, uint(len(shape)), size, int(dtype))
+	return s.shim(op, func(out *C.gk_tensor) *C.char {
+		return C.gk_upload(out, data, (*C.int64_t)(unsafe.SliceData(shape)), C.int(len(shape)), C.int(dtype), C.int(device))
 	})
-	if device == CPU {
-		return t
-	}
-	return s.To(t, device, dtype)
 }
 
 // Zeros returns a tensor of zeros.
@@ -223,11 +228,13 @@ type AttentionForm int
 // OwnAttention is the CPU kernel of this package: no mask, no padding, scores of
 // one head and some rows at a time. LibtorchAttention is libtorch's fused kernel
 // over a mask (FusedAttention tells whether there is one), PlainAttention its
-// single operations.
+// single operations. PackedForm is PackedAttention, which wants its tokens in
+// another order; Attention does not take it.
 const (
 	OwnAttention      AttentionForm = C.GK_OWN_ATTENTION
 	LibtorchAttention AttentionForm = C.GK_LIBTORCH_ATTENTION
 	PlainAttention    AttentionForm = C.GK_PLAIN_ATTENTION
+	PackedForm        AttentionForm = -1
 )
 
 // Attention is softmax(q·kᵀ/√d)·v for each head. qkv is [B, T, 3·hidden], queries
