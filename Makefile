@@ -22,7 +22,7 @@ NOCGO := env GOWORK=off CGO_ENABLED=0
 
 export LIBTORCH
 .DEFAULT_GOAL := help
-.PHONY: help setup libtorch build nocgo cloud test race lint demo soak bench check-slurm check-debian12 check-debian13 clean
+.PHONY: help setup libtorch build nocgo cloud test race lint demo soak bench gpu-check check-slurm check-debian12 check-debian13 clean
 
 help: ## list the targets
 	@echo 'glmkit $(VERSION). On a fresh machine: make demo, or make test.'
@@ -71,6 +71,9 @@ soak: build ## train 20,000 steps and watch the memory; kill training at every w
 
 bench: build ## measure glmkit beside its peers
 	bench/run.sh
+
+gpu-check: build ## check glmkit beside PyTorch on a GPU; without one reduced, on the CPU
+	GO='$(GO)' bench/gpu/run.sh
 
 check-slurm: build ## prepare a corpus as arrays of a real Slurm, with tasks killed on the way, and train by two ranks of srun; as root
 	GO='$(GO)' scripts/check-slurm.sh

@@ -28,7 +28,7 @@ class Batch:
     """Sequences padded to the longest, or to a length; every token of Part B is a
     target."""
 
-    def __init__(self, sequences, length=0):
+    def __init__(self, sequences, length=0, rows=0):
         longest = length or max(len(s["input"]) for s in sequences)
 
         def padded(key):
@@ -40,6 +40,11 @@ class Batch:
         at = torch.arange(longest)
         self.counts = torch.tensor([len(s["input"]) for s in sequences])
         self.loss_mask = (at >= self.sep[:, None]) & (at < self.counts[:, None])
+        self.index = self.loss_mask.flatten().nonzero().squeeze(1)
+        self.wanted = self.target.flatten().index_select(0, self.index)
+        if rows:  # as many targets for every batch; those added count nothing
+            added = rows - len(self.index)
+            self.index, self.wanted = F.pad(self.index, (0, added)), F.pad(self.wanted, (0, added), value=-100)
         # Row i reads column j where j <= i or j < sep.
         self.visible = (at[:, None] >= at)[None, None] | (at < self.sep[:, None])[:, None, None]
 
@@ -88,7 +93,8 @@ class GLM:
         mask = batch.visible.float()
         if self.tuned:  # to be added to the scores, in their type
             mask = (1.0 - mask) * -65504.0
-            mask = mask.bfloat16() if torch.is_autocast_cpu_enabled() else mask
+            half = torch.is_autocast_enabled() if x.is_cuda else torch.is_autocast_cpu_enabled()
+            mask = mask.bfloat16() if half else mask
         for i in range(self.layers):
             layer = f"transformer.layers.{i}."
             x = x + self.drop(self.attention(layer, self.norm(layer + "input_layernorm", x), mask))
@@ -101,9 +107,8 @@ class GLM:
         """Mean cross-entropy over the targets."""
         words, x = self.w["word_embeddings.weight"], self.hidden(batch)
         if self.tuned:
-            at = batch.loss_mask.flatten().nonzero().squeeze(1)
-            logits = F.linear(x.flatten(0, 1).index_select(0, at), words)
-            return F.cross_entropy(logits.float(), batch.target.flatten().index_select(0, at))
+            logits = F.linear(x.flatten(0, 1).index_select(0, batch.index), words)
+            return F.cross_entropy(logits.float(), batch.wanted)
         logits = F.linear(x, words).float()
         losses = F.cross_entropy(logits.flatten(0, 1), batch.target.flatten(), reduction="none")
         counted = batch.loss_mask.flatten().float()
