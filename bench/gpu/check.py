@@ -270,7 +270,7 @@ def main():
     text = markdown(report)
     print(text)
     args.results.mkdir(parents=True, exist_ok=True)
-    name = f"{report['date']}-gpu-check-{version.split()[0]}" + ("-reduced" if check.device == "cpu" else "")
+    name = f"{report['date']}-gpu-check-{version.split()[0].strip('()')}" + ("-reduced" if check.device == "cpu" else "")
     for suffix, content in ((".md", text), (".json", json.dumps(report, indent=1) + "\n")):
         path = args.results / (name + suffix)
         part = path.with_name("." + path.name)
