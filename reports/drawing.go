@@ -245,7 +245,7 @@ func countNumber(v float64) string { return count(int64(math.Round(v))) }
 type curve struct {
 	series int
 	xs, ys []float64
-	marked bool // thick, with a dot at each point
+	marked bool // thick, with a dot at each point, as a lone one always is
 	faint  bool
 }
 
@@ -260,7 +260,7 @@ func (f curve) line() plot.Plotter {
 	if f.series >= seriesColours {
 		style.Dashes = []vg.Length{5, 2}
 	}
-	if !f.marked {
+	if !f.marked && len(points) > 1 { // a point alone is no line
 		return &plotter.Line{XYs: points, LineStyle: style}
 	}
 	style.Width = 2

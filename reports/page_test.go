@@ -468,3 +468,15 @@ tell("gold", $("detail").querySelector(".gold th").textContent);
 		}
 	}
 }
+
+// A run that logged once shows as a dot: a line of one point is not seen.
+func TestLonePoint(t *testing.T) {
+	lone := curve{xs: []float64{20}, ys: []float64{1.5}}
+	if _, seen := lone.line().(markedLine); !seen {
+		t.Error("a lone point is drawn as a line")
+	}
+	lone.xs, lone.ys = append(lone.xs, 40), append(lone.ys, 1)
+	if _, marked := lone.line().(markedLine); marked {
+		t.Error("a training curve has dots")
+	}
+}
