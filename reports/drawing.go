@@ -273,6 +273,9 @@ type markedLine struct {
 	glyph draw.GlyphStyle
 }
 
+// DataRange implements plot.DataRanger, which an embedded value does not.
+func (l markedLine) DataRange() (xmin, xmax, ymin, ymax float64) { return l.Line.DataRange() }
+
 // Plot implements plot.Plotter.
 func (l markedLine) Plot(c draw.Canvas, p *plot.Plot) {
 	l.Line.Plot(c, p)

@@ -469,14 +469,20 @@ tell("gold", $("detail").querySelector(".gold th").textContent);
 	}
 }
 
-// A run that logged once shows as a dot: a line of one point is not seen.
-func TestLonePoint(t *testing.T) {
+// A run that logged once shows as a dot, since a line of one point is not seen; and
+// the axes reach every dot.
+func TestDots(t *testing.T) {
 	lone := curve{xs: []float64{20}, ys: []float64{1.5}}
 	if _, seen := lone.line().(markedLine); !seen {
 		t.Error("a lone point is drawn as a line")
 	}
-	lone.xs, lone.ys = append(lone.xs, 40), append(lone.ys, 1)
-	if _, marked := lone.line().(markedLine); marked {
+	training := curve{xs: []float64{20, 40}, ys: []float64{1.5, 1}}
+	if _, marked := training.line().(markedLine); marked {
 		t.Error("a training curve has dots")
+	}
+	p := newPlot()
+	p.Add(training.line(), curve{xs: []float64{50}, ys: []float64{0.5}, marked: true}.line())
+	if p.X.Min > 20 || p.X.Max < 50 || p.Y.Min > 0.5 || p.Y.Max < 1.5 {
+		t.Errorf("the axes show %v to %v and %v to %v", p.X.Min, p.X.Max, p.Y.Min, p.Y.Max)
 	}
 }
