@@ -111,8 +111,8 @@ func WriteResult(dir string, r *Result, preds []tasks.Prediction) error {
 	encoder := json.NewEncoder(&lines)
 	encoder.SetEscapeHTML(false)
 	for _, p := range preds {
-		if slices.ContainsFunc(p.Scores, func(s float64) bool { return math.IsNaN(s) || math.IsInf(s, 0) }) {
-			return fmt.Errorf("example %s has scores %v: the model has diverged", p.ID, p.Scores)
+		if err := p.Check(); err != nil {
+			return err
 		}
 		if err := encoder.Encode(p); err != nil {
 			return fmt.Errorf("writing the prediction for example %s: %w", p.ID, err)
@@ -179,6 +179,11 @@ func syncDir(dir string) error {
 		return fmt.Errorf("syncing %s: %w", dir, err)
 	}
 	return nil
+}
+
+// AnswersFile is where the answers of an evaluation stand until r can be written.
+func AnswersFile(dir string, r *Result) string {
+	return filepath.Join(dir, fileName(r)+".answers.jsonl")
 }
 
 // fileName is the start of both files' names: one name for each model, task,

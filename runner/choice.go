@@ -189,7 +189,7 @@ func (c *chooser) measure(ctx context.Context, r *session, i *StepInfo) error {
 
 // scored is what the model has on the dev split.
 func (c *chooser) scored(ctx context.Context, r *session, step int) (Epoch, error) {
-	scores, err := score(ctx, r.model, r.state.numbered(c.split.Examples), nil)
+	scores, err := score(ctx, r.model, r.state.numbered(c.split.Examples))
 	if err != nil {
 		return Epoch{}, err
 	}

@@ -4,10 +4,10 @@ package runner
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
-	"time"
 
 	"github.com/glmkit/glmkit/configs"
 	"github.com/glmkit/glmkit/runner/internal/torch"
@@ -25,10 +25,11 @@ type Evaluation struct {
 	Decoding    *configs.Decoding // of written answers; else nil
 	Device      string
 	Libtorch    string
-	Seconds     float64 // of the evaluation
+	Seconds     float64 // of the evaluation, over all its sittings
 	// Fewer counts the examples that had room for fewer than Shots examples
 	// before them.
 	Fewer int
+	shots string // sha256 of their file
 }
 
 // Shots is a number of examples with their answers that are put before each
@@ -49,6 +50,10 @@ type Answering struct {
 	Shots    Shots
 	Progress func(done, total int) // told the examples done; nil: nobody
 	Note     func(string)          // told what to know of weights that others wrote; nil: nobody
+	// Keep names the file in which the answers to a split stand until they are all
+	// found, and from which an evaluation goes on that was interrupted: one of the
+	// same checkpoint, split, decoding and shots. The file stays. nil: none is written.
+	Keep func(tasks.Header) string
 }
 
 // Evaluate answers a prepared split with the model of a run or checkpoint, be it
@@ -65,6 +70,9 @@ func Evaluate(ctx context.Context, run, splitFile string, a Answering) (*Evaluat
 	}
 	if a.Progress == nil {
 		a.Progress = func(int, int) {}
+	}
+	if a.Note == nil {
+		a.Note = func(string) {}
 	}
 	if split.Header.Scoring == tasks.Written {
 		if a.Shots.Count > 0 {
@@ -98,23 +106,61 @@ func Evaluate(ctx context.Context, run, splitFile string, a Answering) (*Evaluat
 				return err
 			}
 		}
-		start := time.Now()
-		scores, err := score(ctx, m, st.numbered(split.Examples), func(done int) { a.Progress(done, len(split.Examples)) })
-		if err != nil {
-			return err
-		}
-		out.Seconds = time.Since(start).Seconds()
-		for i, e := range split.Examples {
-			p := tasks.Predict(e, scores[i])
-			p.Pattern = split.Header.Pattern
-			out.Predictions = append(out.Predictions, p)
-		}
-		return nil
+		defer m.answering()()
+		numbered := st.numbered(split.Examples)
+		return out.answer(ctx, a, split.Examples, scoredTogether(m, numbered), func(group []int) ([]tasks.Prediction, error) {
+			scores, err := scoreBatch(m, picked(numbered, group))
+			if err != nil {
+				return nil, err
+			}
+			found := make([]tasks.Prediction, len(group))
+			for k, i := range group {
+				found[k] = tasks.Predict(split.Examples[i], scores[k])
+				found[k].Pattern = split.Header.Pattern
+			}
+			return found, nil
+		})
 	})
 	if err != nil {
 		return nil, err
 	}
 	return out, nil
+}
+
+// answer asks for the answers to groups of examples, but those that were kept.
+func (e *Evaluation) answer(ctx context.Context, a Answering, examples []tasks.Encoded, groups [][]int, ask func(group []int) ([]tasks.Prediction, error)) (err error) {
+	path := ""
+	if a.Keep != nil {
+		path = a.Keep(e.Header)
+	}
+	question := asked{
+		Format: "glmkit answers", Version: 1, Weights: e.Weights, Data: e.Data, Decoding: e.Decoding,
+		Shots: a.Shots.Count, ShotSeed: a.Shots.Seed, ShotsData: e.shots, Device: e.Device, Libtorch: e.Libtorch,
+	}
+	k, err := openAnswers(path, question, examples, a.Note)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, k.close()) }()
+	a.Progress(k.count, len(examples))
+	for _, group := range groups {
+		if k.holds(group) {
+			continue
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		found, err := ask(group)
+		if err != nil {
+			return err
+		}
+		if err := k.add(group, found); err != nil {
+			return err
+		}
+		a.Progress(k.count, len(examples))
+	}
+	e.Predictions, e.Seconds = k.of, k.seconds()
+	return nil
 }
 
 // openModel loads a checkpoint, or weights that others wrote, which must fit the
@@ -186,37 +232,41 @@ func (e *Evaluation) write(ctx context.Context, run string, task *tasks.Task, ex
 	}
 	slices.SortStableFunc(order, func(i, j int) int { return len(prompts[i].Tokens) - len(prompts[j].Tokens) })
 
-	start := time.Now()
-	e.Predictions = make([]tasks.Prediction, len(examples))
-	done := 0
-	for together := range slices.Chunk(order, max(1, fillRows/decoding.Beams)) {
-		group := make([]Prompt, len(together))
-		for k, i := range together {
-			group[k] = prompts[i]
-		}
-		answers, err := g.Fill(ctx, group, Decoding{decoding, g.State.Seed}, nil)
+	groups := slices.Collect(slices.Chunk(order, max(1, fillRows/decoding.Beams)))
+	return e.answer(ctx, a, examples, groups, func(group []int) ([]tasks.Prediction, error) {
+		answers, err := g.Fill(ctx, picked(prompts, group), Decoding{decoding, g.State.Seed}, nil)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		for k, i := range together {
+		found := make([]tasks.Prediction, len(group))
+		for k, i := range group {
 			var texts [][]int32
 			score := 0.0
 			for _, blank := range answers[k] {
 				texts, score = append(texts, blank[0].Tokens), score+blank[0].Score
 			}
-			e.Predictions[i] = task.Written(examples[i], g.Tokenizer, texts, score)
+			found[k] = task.Written(examples[i], g.Tokenizer, texts, score)
 		}
-		done += len(together)
-		a.Progress(done, len(examples))
+		return found, nil
+	})
+}
+
+// picked are some of all, in the order of their places.
+func picked[T any](all []T, places []int) []T {
+	out := make([]T, len(places))
+	for k, i := range places {
+		out[k] = all[i]
 	}
-	e.Seconds = time.Since(start).Seconds()
-	return nil
+	return out
 }
 
 // prime puts examples with their answers before the questions of a split.
 func (e *Evaluation) prime(split *tasks.Split, st State, shots Shots) error {
 	from, err := tasks.OpenSplit(shots.File)
 	if err != nil {
+		return err
+	}
+	if e.shots, err = hashFile(shots.File); err != nil {
 		return err
 	}
 	primed, fewer, err := split.Prime(from, tasks.Priming{Shots: shots.Count, Seed: shots.Seed, Limit: st.Model.MaxPositions})

@@ -23,22 +23,24 @@ func longest(e *tasks.Encoded) int {
 	return n
 }
 
-// score answers examples in their order: a score per choice, log-probabilities
-// over the choices except in the generative form, where the only score is 1
-// when the greedy output equals the candidate. progress, if any, is told the
-// examples done. It runs on the tensor thread.
+// answering puts a model into the state in which it answers, until the function
+// that is returned is called. It runs on the tensor thread.
+func (m *model) answering() (ended func()) {
+	wasTraining := m.mode.training
+	m.mode.training = false
+	torch.SetGrad(false)
+	return func() {
+		torch.SetGrad(true)
+		m.mode.training = wasTraining
+	}
+}
+
+// scoredTogether groups examples, which it returns the places of.
 //
 // On a CPU every example is computed by itself: how a matrix product is rounded
 // depends on its number of rows, and so a score would depend on what else is in a
 // batch. A GPU answers batches, examples of similar length together.
-func score(ctx context.Context, m *model, examples []tasks.Encoded, progress func(done int)) ([][]float64, error) {
-	wasTraining := m.mode.training
-	m.mode.training = false
-	torch.SetGrad(false)
-	defer func() {
-		torch.SetGrad(true)
-		m.mode.training = wasTraining
-	}()
+func scoredTogether(m *model, examples []tasks.Encoded) (groups [][]int) {
 	order := make([]int, len(examples))
 	for i := range order {
 		order[i] = i
@@ -48,34 +50,43 @@ func score(ctx context.Context, m *model, examples []tasks.Encoded, progress fun
 		most = evalSequences
 		slices.SortStableFunc(order, func(a, b int) int { return longest(&examples[a]) - longest(&examples[b]) })
 	}
-	scores := make([][]float64, len(examples))
 	for from := 0; from < len(order); {
+		to, sequences := from, 0
+		for ; to < len(order); to++ {
+			n := len(examples[order[to]].Sequences)
+			if to > from && sequences+n > most {
+				break
+			}
+			sequences += n
+		}
+		groups = append(groups, order[from:to])
+		from = to
+	}
+	return groups
+}
+
+// score answers examples in their order: a score per choice, log-probabilities
+// over the choices except in the generative form, where the only score is 1
+// when the greedy output equals the candidate. It runs on the tensor thread.
+func score(ctx context.Context, m *model, examples []tasks.Encoded) ([][]float64, error) {
+	defer m.answering()()
+	scores := make([][]float64, len(examples))
+	for _, group := range scoredTogether(m, examples) {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		var group []tasks.Encoded
-		sequences := 0
-		for _, i := range order[from:] {
-			if len(group) > 0 && sequences+len(examples[i].Sequences) > most {
-				break
-			}
-			group, sequences = append(group, examples[i]), sequences+len(examples[i].Sequences)
-		}
-		got, err := scoreBatch(m, group)
+		got, err := scoreBatch(m, picked(examples, group))
 		if err != nil {
 			return nil, err
 		}
-		for j, i := range order[from : from+len(group)] {
-			scores[i] = got[j]
-		}
-		from += len(group)
-		if progress != nil {
-			progress(from)
+		for k, i := range group {
+			scores[i] = got[k]
 		}
 	}
 	return scores, nil
 }
 
+// scoreBatch answers a group of examples as score does.
 func scoreBatch(m *model, group []tasks.Encoded) ([][]float64, error) {
 	s := torch.NewScope()
 	defer s.Close()

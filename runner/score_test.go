@@ -76,7 +76,7 @@ func TestScoresAreTheirDefinition(t *testing.T) {
 			return out
 		}
 		check := func(name string, examples []tasks.Encoded, want [][]float64) {
-			got, err := score(context.Background(), m, examples, nil)
+			got, err := score(context.Background(), m, examples)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -158,7 +158,7 @@ func TestMaskedScores(t *testing.T) {
 		for _, b := range []spans.Block{question(2, 1, 20, 3, 2), question(5, 1, 30, 31, 32, 33, 3, 34, 2)} {
 			examples = append(examples, tasks.Encoded{Scoring: tasks.SingleToken, Verbalizers: words, Sequences: []spans.Block{b}})
 		}
-		got, err := score(context.Background(), m, examples, nil)
+		got, err := score(context.Background(), m, examples)
 		if err != nil {
 			return err
 		}
@@ -196,7 +196,7 @@ func TestRankedCandidates(t *testing.T) {
 		ranked := tasks.Encoded{Scoring: tasks.Ranked, Sequences: sequences, Choices: []string{"False", "True"}, Label: 1}
 		multi := tasks.Encoded{Scoring: tasks.MultiToken, Sequences: sequences, Choices: []string{"a", "b", "c"}}
 		of := func(e tasks.Encoded) ([]float64, float32) {
-			got, err := score(context.Background(), m, []tasks.Encoded{e}, nil)
+			got, err := score(context.Background(), m, []tasks.Encoded{e})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -236,7 +236,7 @@ func TestClassificationScores(t *testing.T) {
 		}
 		a, b, c := pair(1, 20, 2, 30, 2), pair(1, 20, 21, 22, 2, 31, 2), pair(1, 40, 2)
 		of := func(examples ...tasks.Encoded) [][]float64 {
-			got, err := score(context.Background(), m, examples, nil)
+			got, err := score(context.Background(), m, examples)
 			if err != nil {
 				t.Fatal(err)
 			}

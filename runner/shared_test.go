@@ -83,7 +83,7 @@ func TestSharedContexts(t *testing.T) {
 				if shared >= sequences/2 || shared <= len(examples) {
 					t.Errorf("%d choices in %d sequences: want some examples with one context and some with two", sequences, shared)
 				}
-				scores, err := score(context.Background(), m, examples, nil)
+				scores, err := score(context.Background(), m, examples)
 				if err != nil {
 					return err
 				}
@@ -179,7 +179,7 @@ func TestScoresDoNotDependOnTheBatch(t *testing.T) {
 				}
 				var failed error
 				of := func(examples ...tasks.Encoded) [][]float64 {
-					scores, err := score(context.Background(), m, examples, nil)
+					scores, err := score(context.Background(), m, examples)
 					failed = cmp.Or(failed, err)
 					return scores
 				}

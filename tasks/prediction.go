@@ -1,5 +1,10 @@
 package tasks
 
+import (
+	"fmt"
+	"math"
+)
+
 // Prediction is what a model answered to one example, with all that the
 // official metrics, a paired test and a reader need of it.
 type Prediction struct {
@@ -18,6 +23,16 @@ type Prediction struct {
 	Gold    []string  `json:"gold,omitempty"` // texts of the right answers; none when unlabelled
 	Pattern int       `json:"pattern"`        // -1 in the classification form
 	Text    string    `json:"text,omitempty"`
+}
+
+// Check says which example has scores that are no numbers: the model has diverged.
+func (p Prediction) Check() error {
+	for _, score := range p.Scores {
+		if math.IsNaN(score) || math.IsInf(score, 0) {
+			return fmt.Errorf("example %s has scores %v: the model has diverged", p.ID, p.Scores)
+		}
+	}
+	return nil
 }
 
 // Metric is one official figure of a task on the scale 0–100; Matthews'

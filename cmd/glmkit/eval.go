@@ -54,6 +54,9 @@ pattern and text. A result of the same model, task, split and seed is written an
 but never replaced by one of another checkpoint or of other data. A split without
 right answers, as the test files of SuperGLUE, is answered and not scored.
 
+Answers are kept beside the results as they are found, until all runs have
+answered: after an interruption the same command goes on.
+
 --submission writes the archive that SuperGLUE's site takes, of the split test:
 one run a task, RTE's runs answer AX-b and AX-g too where --tasks has them. Models
 of several folders: "glmkit report submission". "glmkit inspect submission" checks

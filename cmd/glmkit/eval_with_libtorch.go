@@ -3,11 +3,13 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -37,15 +39,21 @@ func evaluate(ctx context.Context, s streams, o evalOptions) error {
 	}
 	note := noteTo(s)
 	submitted := map[string][]tasks.Prediction{}
+	var kept []string // files of answers, until the last run has answered
 	for n, c := range cells {
 		p := newProgress(s.err, fmt.Sprintf("eval %d/%d %s", n+1, len(cells), c.run), "examples")
 		e, err := runner.Evaluate(ctx, o.checkpointOf(c.run), splitFile(c.prepared, c.task, o.split), runner.Answering{
 			Device: o.device, Threads: o.threads, Decoding: o.decoding, Shots: c.shots(o), Note: note,
 			Progress: func(done, total int) { p.report(int64(done), int64(total), "") },
+			Keep: func(h tasks.Header) string {
+				r := &reports.Result{Task: h.Task, Split: o.split, Model: reports.Model{Name: o.modelName(c, h.Form)}, Seed: c.seed}
+				kept = append(kept, reports.AnswersFile(cmp.Or(o.out, o.submission+".unfinished"), r))
+				return kept[len(kept)-1]
+			},
 		})
 		p.done()
 		if errors.Is(err, context.Canceled) {
-			return &stoppedError{fmt.Sprintf("stopped by a signal; the results of %d of %d runs are written", n, len(cells))}
+			return &interruptedError{fmt.Errorf("stopped by a signal; %d of %d runs have answered, and what the next one has is kept", n, len(cells))}
 		}
 		if err != nil {
 			return exitForm(err)
@@ -70,10 +78,20 @@ func evaluate(ctx context.Context, s streams, o evalOptions) error {
 			}
 		}
 	}
-	if o.submission == "" {
-		return nil
+	if o.submission != "" {
+		if err := submit(s, o.submission, submitted); err != nil {
+			return err
+		}
 	}
-	return submit(s, o.submission, submitted)
+	for _, path := range kept {
+		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	if o.out == "" {
+		os.Remove(filepath.Dir(kept[0])) // unless answers of something else stand there
+	}
+	return nil
 }
 
 // writeAnswered is a line on what an evaluation came to.
