@@ -549,8 +549,8 @@ func TestEmbeddedExperiments(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
-		// Two models, or seven of which one has no cloze questions of three tasks.
-		want := map[string]int{"demo": 8 + 2*8*3*2 + 2, "ablation": 5 + 3 + 5 + (6*8+5)*3*2 + 2}[name]
+		// Two models, or seven.
+		want := map[string]int{"demo": 8 + 2*8*3*2 + 2, "ablation": 5 + 3 + 5 + 7*8*3*2 + 2}[name]
 		if n := len(p.Steps); n != want {
 			t.Errorf("%s has %d steps, want %d", name, n, want)
 		}

@@ -22,8 +22,9 @@ import (
 // words make the small language of the tests.
 var words = strings.Fields("the cat dog bird sat ran flew on over under mat tree house red old big was and then yes no maybe true false question answer because so a b c")
 
-// fixture is a prepared corpus and a prepared task in both forms.
-type fixture struct{ corpus, cloze, classification string }
+// fixture is a prepared corpus and prepared tasks: CB in two forms, and COPA in a
+// third.
+type fixture struct{ corpus, cloze, classification, masked string }
 
 func prepare(t *testing.T) fixture {
 	t.Helper()
@@ -41,7 +42,7 @@ func prepare(t *testing.T) fixture {
 		}
 		return strings.Join(s, " ") + "."
 	}
-	var text, cb strings.Builder
+	var text, cb, copa strings.Builder
 	for range 60 {
 		fmt.Fprintf(&text, "{\"text\":\"%s %s %s\"}\n", sentence(), sentence(), sentence())
 	}
@@ -49,10 +50,10 @@ func prepare(t *testing.T) fixture {
 	for i := range 20 {
 		fmt.Fprintf(&cb, "{\"premise\":\"%s\",\"hypothesis\":\"%s\",\"label\":\"%s\",\"idx\":%d}\n", sentence(), sentence(), labels[rng.IntN(3)], i)
 	}
-	source := filepath.Join(dir, "source", "CB")
-	if err := os.MkdirAll(source, 0o777); err != nil {
-		t.Fatal(err)
+	for i := range 8 {
+		fmt.Fprintf(&copa, "{\"premise\":\"%s\",\"choice1\":\"%s\",\"choice2\":\"%s\",\"question\":\"cause\",\"label\":%d,\"idx\":%d}\n", sentence(), sentence(), sentence(), rng.IntN(2), i)
 	}
+	source := filepath.Join(dir, "source")
 	write := func(path, content string) {
 		if err := os.WriteFile(path, []byte(content), 0o666); err != nil {
 			t.Fatal(err)
@@ -60,28 +61,34 @@ func prepare(t *testing.T) fixture {
 	}
 	documents := filepath.Join(dir, "corpus.jsonl")
 	write(documents, text.String())
-	for _, split := range []string{"train", "val"} {
-		write(filepath.Join(source, split+".jsonl"), cb.String())
+	for task, lines := range map[string]string{"CB": cb.String(), "COPA": copa.String()} {
+		if err := os.MkdirAll(filepath.Join(source, task), 0o777); err != nil {
+			t.Fatal(err)
+		}
+		for _, split := range []string{"train", "val"} {
+			write(filepath.Join(source, task, split+".jsonl"), lines)
+		}
 	}
-	f := fixture{corpus: filepath.Join(dir, "corpus"), cloze: filepath.Join(dir, "cloze"), classification: filepath.Join(dir, "classification")}
+	f := fixture{corpus: filepath.Join(dir, "corpus"), cloze: filepath.Join(dir, "cloze"), masked: filepath.Join(dir, "masked"), classification: filepath.Join(dir, "classification")}
 	c := config(t, "glm")
 	if _, err := corpus.Prepare(context.Background(), corpus.PrepareOptions{Sources: []corpus.SourceInput{{Paths: []string{documents}}}, Tokenizer: vocabulary, TokenizerName: "test", Config: c, Out: f.corpus, Jobs: 1}); err != nil {
 		t.Fatal(err)
 	}
-	task, err := tasks.Get("CB")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for form, out := range map[tasks.Form]string{tasks.Cloze: f.cloze, tasks.Classification: f.classification} {
-		pattern := -1
-		if form == tasks.Cloze {
-			pattern = 3
-		}
-		e, err := task.NewEncoder(form, pattern, 48, vocabulary)
+	for _, p := range []struct {
+		task    string
+		form    tasks.Form
+		pattern int
+		out     string
+	}{{"CB", tasks.Cloze, 3, f.cloze}, {"CB", tasks.Classification, -1, f.classification}, {"COPA", tasks.Masked, 0, f.masked}} {
+		task, err := tasks.Get(p.task)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, _, err := e.Prepare(context.Background(), source, out, nil); err != nil {
+		e, err := task.NewEncoder(p.form, p.pattern, 48, vocabulary)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := e.Prepare(context.Background(), filepath.Join(source, p.task), p.out, nil); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -149,10 +156,10 @@ func TestResumeIsExact(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	finetune := func(architecture, prepared string) func(context.Context, Options) (State, error) {
+	finetune := func(architecture, prepared, task string) func(context.Context, Options) (State, error) {
 		return func(ctx context.Context, o Options) (State, error) {
-			o.Dev = filepath.Join(prepared, "CB", "val.arrow")
-			return Finetune(ctx, config(t, architecture), base+architecture, filepath.Join(prepared, "CB", "train.arrow"), 3, o)
+			o.Dev = filepath.Join(prepared, task, "val.arrow")
+			return Finetune(ctx, config(t, architecture), base+architecture, filepath.Join(prepared, task, "train.arrow"), 3, o)
 		}
 	}
 	// Two limits, a growing batch, three objectives, the best checkpoint and charts.
@@ -170,8 +177,8 @@ func TestResumeIsExact(t *testing.T) {
 	for name, train := range map[string]func(context.Context, Options) (State, error){
 		"pretrain glm with everything on": everything,
 		"pretrain glm":                    pretrain("glm"), "pretrain bert": pretrain("bert"),
-		"finetune glm": finetune("glm", f.cloze), "finetune bert": finetune("bert", f.classification),
-		"finetune glm over [CLS]": finetune("glm", f.classification),
+		"finetune glm": finetune("glm", f.cloze, "CB"), "finetune bert": finetune("bert", f.classification, "CB"),
+		"finetune glm over [CLS]": finetune("glm", f.classification, "CB"), "finetune bert at [MASK]": finetune("bert", f.masked, "COPA"),
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()

@@ -184,6 +184,62 @@ func TestMaskedScores(t *testing.T) {
 	})
 }
 
+// A BERT's scores of choices of several tokens, worked out by hand: where all word
+// vectors are 0, the head's bias is what it says at every [MASK].
+func TestMaskedChoicesByHand(t *testing.T) {
+	onThread(t, func() error {
+		m := drawn(t, tiny("bert"), 9)
+		defer m.close()
+		s := torch.NewScope()
+		s.SetFloats(m.params.get(bertWords), make([]float32, m.config.Vocab*m.config.Hidden))
+		bias := make([]float32, m.config.Vocab)
+		bias[40], bias[41] = float32(math.Log(9)), float32(math.Log(3)) // beside 126 words of 1
+		s.SetFloats(m.params.get("cls.predictions.bias"), bias)
+		if err := s.Err(); err != nil {
+			return err
+		}
+		s.Close()
+		const all = 9 + 3 + 126
+		question := tasks.Encoded{Scoring: tasks.MultiToken, Choices: []string{"a", "b c", "d"}, Label: 1, Sequences: []spans.Block{
+			clozeBlock([]int32{1, 20, 21, 2}, 2, 41, 0), clozeBlock([]int32{1, 20, 21, 2}, 2, 40, 41, 0), clozeBlock([]int32{1, 20, 21, 2}, 2, 50, 0),
+		}}
+		example := masked([]tasks.Encoded{question})[0]
+		for penalty, of := range map[float64][]float64{
+			0: {3. / all, 27. / (all * all), 1. / all},
+			1: {3. / all, math.Sqrt(27) / all, 1. / all}, // the mean of the log-probabilities
+		} {
+			m.choosing = choosing{lengthPenalty: penalty}
+			got, err := score(context.Background(), m, []tasks.Encoded{example})
+			if err != nil {
+				return err
+			}
+			total := of[0] + of[1] + of[2]
+			for i, p := range of {
+				if want := math.Log(p / total); math.Abs(got[0][i]-want) > 1e-5 {
+					t.Errorf("length penalty %v, choice %d: %v, want %v", penalty, i, got[0][i], want)
+				}
+			}
+			s := torch.NewScope()
+			if got, want := s.Item(exampleLoss(s, m, newExampleBatch([]tasks.Encoded{example}))), -math.Log(of[1]/total); math.Abs(got-want) > 1e-5 {
+				t.Errorf("length penalty %v: loss %v, want %v", penalty, got, want)
+			}
+			s.Close()
+		}
+		// The likeliest word is 40 at every [MASK]: that is what it writes.
+		phrase := func(answer ...int32) tasks.Encoded {
+			return masked([]tasks.Encoded{{Scoring: tasks.Generative, Sequences: []spans.Block{clozeBlock([]int32{1, 20, 21, 2}, 2, append(answer, 0)...)}}})[0]
+		}
+		got, err := score(context.Background(), m, []tasks.Encoded{phrase(40, 40), phrase(40, 41), phrase(40)})
+		if err != nil {
+			return err
+		}
+		if got[0][0] != 1 || got[1][0] != 0 || got[2][0] != 1 {
+			t.Errorf("writes %v", got)
+		}
+		return nil
+	})
+}
+
 // Ranked candidates are scored as choices are, and in training the first is the
 // right one, whatever the label.
 func TestRankedCandidates(t *testing.T) {

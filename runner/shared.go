@@ -14,7 +14,8 @@ import (
 // sees Part A, the root and itself (torch.Scope.Attention), so every token's
 // hidden state is what it would be in a sequence of its own. The authors run a
 // whole sequence for each choice; their --fast-decode option keeps the states of
-// Part A, but runs the choices padded to the longest.
+// Part A, but runs the choices padded to the longest. A BERT's choices have no Part
+// B: those of as many tokens are read off the same blanks.
 
 // shared are the sequences of an example and where its choices' tokens are read.
 type shared struct {

@@ -7,7 +7,7 @@ type Form string
 
 const (
 	Cloze          Form = "cloze"          // GLM: a blank filled with a verbalizer or a candidate
-	Masked         Form = "masked"         // BERT: the same question, one word predicted at [MASK]
+	Masked         Form = "masked"         // BERT: the same question, a [MASK] for each token of what fills the blank
 	Classification Form = "classification" // BERT: [CLS] a [SEP] b, a head on the pooled vector
 )
 
@@ -22,7 +22,9 @@ const (
 	// SingleToken reads the logits of Verbalizers at the only position of the
 	// only sequence whose loss counts: sop, the last, or [MASK] in the form Masked.
 	SingleToken Scoring = "single"
-	// MultiToken sums the log-probabilities of each choice's targets.
+	// MultiToken sums the log-probabilities of each choice's targets. In the form
+	// Masked they are predicted at as many [MASK]s, each without the others (PET
+	// repository, MultiMaskTaskHelper, the decoding strategy parallel).
 	MultiToken Scoring = "multi"
 	// Generative asks whether the greedy, teacher-forced output equals the
 	// only sequence's targets: label 1 when every token does, else 0.

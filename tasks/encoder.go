@@ -1,6 +1,7 @@
 package tasks
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -33,6 +34,9 @@ type Encoder struct {
 	special   spans.Special
 	mask      int32 // the blank's
 	a, b      template
+	// words are the tokens of the labels' verbalizers where one of them has
+	// several, so that they are scored as choices; else nil.
+	words [][]int32
 }
 
 // Header says how the examples of a file were encoded.
@@ -81,9 +85,9 @@ func (h Header) FinetunedOn() string {
 
 // NewEncoder encodes a task in one form. pattern is one of the task's in the
 // forms that ask, and -1 in the classification form; no sequence is longer than
-// maxLength tokens. A pattern that is not there is a configs.Error; one whose
-// verbalizers are not single tokens of the vocabulary is a corpus.DataError with
-// their place in the declaration.
+// maxLength tokens. A pattern that is not there is a configs.Error; one with a
+// verbalizer that the vocabulary lacks, or in the form Cloze that is not a single
+// token of it, is a corpus.DataError with its place in the declaration.
 func (t *Task) NewEncoder(form Form, pattern, maxLength int, tokenizer Tokenizer) (*Encoder, error) {
 	e := &Encoder{task: t, tokenizer: tokenizer, special: tokenizer.Special()}
 	e.header = Header{
@@ -127,11 +131,8 @@ func (t *Task) NewEncoder(form Form, pattern, maxLength int, tokenizer Tokenizer
 		e.a, e.b = p.a, p.b
 		needed := map[string]int32{"[CLS]": e.special.CLS, "[MASK]": e.special.Mask, "[PAD]": e.special.Pad}
 		switch {
-		case form == Masked && p.words == nil:
-			return nil, &configs.Error{Field: "form", Msg: t.Name + " has answers of several tokens, and a masked language model fills a blank with one", Hint: "the form classification, or cloze for a GLM"}
-		case form == Masked:
-			e.header.Scoring = SingleToken
-			needed["[SEP]"] = e.special.SEP
+		case t.reader.writes && form == Masked:
+			return nil, &configs.Error{Field: "form", Msg: "the answers of " + t.Name + " are written, and a masked language model has to know how many tokens it fills in", Hint: "the form cloze, for a GLM"}
 		case t.reader.writes:
 			e.header.Scoring = Written
 			e.header.Mask = "[MASK]"
@@ -145,7 +146,9 @@ func (t *Task) NewEncoder(form Form, pattern, maxLength int, tokenizer Tokenizer
 		default:
 			e.header.Scoring = Generative
 		}
-		if form == Cloze {
+		if form == Masked {
+			needed["[SEP]"] = e.special.SEP
+		} else {
 			needed["sop"], needed["eop"] = e.special.SOP, e.special.EOP
 		}
 		if err := e.require(needed); err != nil {
@@ -169,13 +172,19 @@ func (e *Encoder) require(ids map[string]int32) error {
 	return nil
 }
 
-// verbalize looks up the one token of each verbalizer.
+// verbalize looks up the token of each verbalizer, or in the form Masked its
+// tokens.
 func (e *Encoder) verbalize(p pattern) error {
 	sp := e.special
+	special := []int32{sp.Pad, sp.Unk, sp.CLS, sp.SEP, sp.Mask, sp.SMask, sp.GMask, sp.SOP, sp.EOP, sp.DBlock}
+	several := false
 	for _, word := range p.words {
 		ids := e.tokenizer.Encode(nil, word)
-		if len(ids) == 1 && !slices.Contains([]int32{sp.Pad, sp.Unk, sp.CLS, sp.SEP, sp.Mask, sp.SMask, sp.GMask, sp.SOP, sp.EOP, sp.DBlock}, ids[0]) {
+		known := len(ids) > 0 && !slices.ContainsFunc(ids, func(id int32) bool { return slices.Contains(special, id) })
+		if known && (len(ids) == 1 || e.header.Form == Masked) {
 			e.header.Verbalizers = append(e.header.Verbalizers, ids[0])
+			e.words = append(e.words, ids)
+			several = several || len(ids) > 1
 			continue
 		}
 		tokens := make([]string, len(ids))
@@ -187,6 +196,11 @@ func (e *Encoder) verbalize(p pattern) error {
 			Err:  fmt.Errorf("the verbalizer %q of %s's pattern %d is not one token of this vocabulary but %q", word, e.task.Name, e.header.Pattern, tokens),
 			Hint: "another pattern, or a vocabulary that has the word",
 		}
+	}
+	if several {
+		e.header.Scoring, e.header.Verbalizers = MultiToken, nil
+	} else {
+		e.words = nil
 	}
 	return nil
 }
@@ -204,6 +218,9 @@ func (e *Encoder) Encode(x Example) (encoded Encoded, cut int, err error) {
 		encoded.Choices = e.task.Labels
 	}
 	sequences, cut, err := e.sequences(x)
+	if errors.Is(err, errNothing) {
+		return Encoded{}, 0, &corpus.DataError{Path: x.Path, Line: x.Line, Err: fmt.Errorf("%s: %w", x.ID, err), Hint: e.task.lineHint()}
+	}
 	if err != nil {
 		err = fmt.Errorf("%s does not fit %d tokens: %w", x.ID, e.header.MaxLength, err)
 		return Encoded{}, 0, &corpus.DataError{Path: x.Path, Line: x.Line, Err: err, Hint: "a larger --max-length; prepare task --skip-bad leaves such examples out"}
@@ -227,7 +244,10 @@ func (e *Encoder) sequences(x Example) (sequences []sequence, cut int, err error
 	if e.header.Scoring == Written {
 		return e.writing(x, a, b)
 	}
-	for _, target := range e.targets(x) {
+	for i, target := range e.targets(x) {
+		if len(target) == 0 && e.header.Scoring != SingleToken {
+			return nil, 0, fmt.Errorf("%s as an answer %w", quote(x.Answers[i]), errNothing)
+		}
 		s, n, err := e.cloze(slices.Clone(a), slices.Clone(b), target)
 		if err != nil {
 			return nil, 0, err
@@ -238,22 +258,31 @@ func (e *Encoder) sequences(x Example) (sequences []sequence, cut int, err error
 	return sequences, cut, nil
 }
 
-// targets are what fills the blank, once for each answer; one that is empty where
-// words of labels do.
+// errNothing is an answer without a token that a [MASK] could stand for.
+var errNothing = errors.New("has no tokens")
+
+// targets are what fills the blank, once for each answer, or each label where a
+// word has several tokens; one that is empty where the words of all labels have one.
 func (e *Encoder) targets(x Example) [][]int32 {
-	if x.Answers == nil {
+	switch {
+	case e.words != nil:
+		return e.words
+	case x.Answers == nil:
 		return [][]int32{nil}
 	}
 	targets := make([][]int32, len(x.Answers))
 	for i, answer := range x.Answers {
 		// A leading space, as vocabularies that mind it have most words with one.
-		targets[i] = append(e.tokenizer.Encode(nil, " "+answer), e.special.EOP)
+		targets[i] = e.tokenizer.Encode(nil, " "+answer)
+		if e.header.Form == Cloze { // masks say themselves how many tokens there are
+			targets[i] = append(targets[i], e.special.EOP)
+		}
 	}
 	return targets
 }
 
 // cloze joins parts and target: [CLS] a b pad, then sop and the target; in the
-// form Masked [CLS] a b [SEP] alone.
+// form Masked [CLS] a b [SEP] with as many blanks as the target has tokens.
 func (e *Encoder) cloze(a, b []part, target []int32) (s sequence, cut int, err error) {
 	cut, err = truncate(a, b, e.room(target))
 	if err != nil {
@@ -264,13 +293,13 @@ func (e *Encoder) cloze(a, b []part, target []int32) (s sequence, cut int, err e
 
 // room is how many tokens the parts may have. Beside them stand [CLS], the pad or
 // [SEP] that ends the text and, in the form Cloze, Part B: sop and the target
-// without its last token.
+// without its last token; in the form Masked the blanks but one.
 func (e *Encoder) room(target []int32) int {
-	room := e.header.MaxLength - 2
-	if e.header.Form == Cloze {
-		room -= max(1, len(target))
+	beside := 2 + max(1, len(target))
+	if e.header.Form == Masked {
+		beside--
 	}
-	return room
+	return e.header.MaxLength - beside
 }
 
 // around joins parts that fit.
@@ -283,6 +312,9 @@ func (e *Encoder) around(a, b []part, target []int32) sequence {
 	blank := len(tokens) - 1
 	for tokens[blank] != e.mask {
 		blank--
+	}
+	if e.header.Form == Masked {
+		tokens = slices.Insert(tokens, blank, slices.Repeat([]int32{e.mask}, max(1, len(target))-1)...)
 	}
 	return sequence{tokens: tokens, pivot: blank, target: target}
 }

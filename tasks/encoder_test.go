@@ -119,6 +119,130 @@ func TestPairLayout(t *testing.T) {
 	}
 }
 
+// asText is the tokens of a row.
+func asText(tokenizer Tokenizer, ids []int32) string {
+	tokens := make([]string, len(ids))
+	for i, id := range ids {
+		tokens[i] = tokenizer.Token(id)
+	}
+	return strings.Join(tokens, " ")
+}
+
+// TestMaskedLayout spells out the form Masked, which no vector covers: each choice
+// in a sequence of its own with as many blanks as it has tokens, where its tokens
+// are read.
+func TestMaskedLayout(t *testing.T) {
+	tokenizer := letters(t)
+	encoder := newEncoder(t, copa, Masked, 1, 20)
+	examples, err := readText(copa, `{"premise": "a b c d.", "choice1": "No", "choice2": "X y.", "question": "cause", "label": 1, "idx": 0}`, "val", Masked)
+	if err != nil {
+		t.Fatal(err)
+	}
+	encoded, cut, err := encoder.Encode(examples[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if encoded.Scoring != MultiToken || encoded.Label != 1 || cut != 0 {
+		t.Errorf("scoring %s, label %d, %d cut", encoded.Scoring, encoded.Label, cut)
+	}
+	question := "[CLS] no o ##r x y ? a b c d because "
+	for i, want := range []struct {
+		tokens, target string
+		from           int
+	}{
+		{question + "[MASK] . [SEP]", "no", 12},
+		{question + "[MASK] [MASK] . [SEP]", "x y", 12},
+	} {
+		b := encoded.Sequences[i]
+		if got := asText(tokenizer, b.Input); got != want.tokens || b.Sep != len(b.Input) {
+			t.Errorf("choice %d: %s\nwant      %s", i, got, want.tokens)
+		}
+		target := tokenizer.Encode(nil, want.target)
+		for j := range b.Input {
+			token, counts := b.Input[j], uint8(0)
+			if j >= want.from && j < want.from+len(target) {
+				token, counts = target[j-want.from], 1
+			}
+			if b.Target[j] != token || b.LossMask[j] != counts || int(b.Position[j]) != j || b.BlockPosition[j] != 0 {
+				t.Errorf("choice %d, token %d: target %d, read %d, position %d.%d", i, j, b.Target[j], b.LossMask[j], b.Position[j], b.BlockPosition[j])
+			}
+		}
+		if got := encoder.Vector(encoded, "val", "").Choices[i].Target; !slices.Equal(got, target) {
+			t.Errorf("choice %d: the vector's target is %v, want %v", i, got, target)
+		}
+	}
+	// One token less: the choice of two loses one of the premise.
+	encoded, cut, err = newEncoder(t, copa, Masked, 1, 15).Encode(examples[0])
+	if err != nil || cut != 1 {
+		t.Fatal(cut, err)
+	}
+	if got, want := asText(tokenizer, encoded.Sequences[1].Input), "[CLS] no o ##r x y ? a b c because [MASK] [MASK] . [SEP]"; got != want || len(encoded.Sequences[0].Input) != 15 {
+		t.Errorf("%s\nwant %s", got, want)
+	}
+}
+
+// TestMaskedWords: a BERT's labels may have words of several tokens, which are
+// then choices like others; a GLM's may not, and no word may be unknown.
+func TestMaskedWords(t *testing.T) {
+	open := func(second string) *Task {
+		return declared(t, `task: Mine
+fields: {text: text}
+label: good
+labels: [bad, fine]
+patterns:
+  - parts: ["✂{text}", "▢", "."]
+    words: [" no", "`+second+`"]
+metrics: [accuracy]
+`)
+	}
+	task := open(" so so")
+	encoder := newEncoder(t, task, Masked, 0, 16)
+	examples, err := readText(task, `{"text": "a b", "good": "fine"}`, "val", Masked)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, _, err := encoder.Encode(examples[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if e.Scoring != MultiToken || e.Label != 1 || !slices.Equal(e.Choices, []string{"bad", "fine"}) || e.Verbalizers != nil || encoder.Header().Verbalizers != nil {
+		t.Errorf("%+v", e)
+	}
+	for i, want := range []string{"[CLS] a b [MASK] . [SEP]", "[CLS] a b [MASK] [MASK] . [SEP]"} {
+		if got := asText(encoder.tokenizer, e.Sequences[i].Input); got != want {
+			t.Errorf("label %d: %s, want %s", i, got, want)
+		}
+	}
+	var shown strings.Builder
+	if err := encoder.Render(&shown, examples[0]); err != nil || !strings.Contains(shown.String(), `* 1 "fine" as " so so", 2 × ▢`) {
+		t.Errorf("%v\n%s", err, shown.String())
+	}
+	var data *corpus.DataError
+	if _, err := task.NewEncoder(Cloze, 0, 16, letters(t)); !errors.As(err, &data) || data.Line == 0 {
+		t.Errorf("a GLM takes two tokens for a word: %v", err)
+	}
+	if _, err := open(" so 漢").NewEncoder(Masked, 0, 16, letters(t)); !errors.As(err, &data) || !strings.Contains(err.Error(), "[UNK]") {
+		t.Errorf("a word is unknown: %v", err)
+	}
+}
+
+// TestMaskedRefuses: what has no tokens has no [MASK], and what is still to be
+// written has no number of them.
+func TestMaskedRefuses(t *testing.T) {
+	examples, err := readText(copa, `{"premise": "a.", "choice1": "No", "choice2": "...", "question": "cause", "label": 1, "idx": 3}`, "val", Masked)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var data *corpus.DataError
+	if _, _, err := newEncoder(t, copa, Masked, 0, 64).Encode(examples[0]); !errors.As(err, &data) || data.Line != 1 || !strings.Contains(err.Error(), `dev-3: "" as an answer has no tokens`) {
+		t.Errorf("got %v", err)
+	}
+	var config *configs.Error
+	if _, err := mustGet(t, "XSum").NewEncoder(Masked, 0, 64, letters(t)); !errors.As(err, &config) || !strings.Contains(err.Error(), "XSum are written") {
+		t.Errorf("got %v", err)
+	}
+}
+
 // TestTruncation: whatever the length, the parts that must stay are there, in
 // order, with the blank; what is cut is the end of shortenable parts, and no
 // more of it than needed.
@@ -127,10 +251,12 @@ func TestTruncation(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	refused := 0
 	for _, task := range registry {
-		for pattern := -1; pattern < task.Patterns(); pattern++ {
-			form := Cloze
-			if pattern < 0 {
+		for i := -1; i < 2*task.Patterns(); i++ {
+			form, pattern := Cloze, i
+			if i < 0 {
 				form = Classification
+			} else if i >= task.Patterns() {
+				form, pattern = Masked, i-task.Patterns()
 			}
 			whole := newEncoder(t, task, form, pattern, 512)
 			for _, example := range records(t, task, "val", form) {
@@ -199,8 +325,14 @@ func keptTokens(e *Encoder, x Example) []int {
 		}
 		fields["answer"] = answer
 		n := 3 // [CLS], pad, sop; or [CLS] and two [SEP]
-		if e.header.Form == Cloze && x.Answers != nil {
+		if e.header.Form == Masked {
+			n = 2
+		}
+		if e.header.Form.Asks() && x.Answers != nil {
 			n += len(e.tokenizer.Encode(nil, " "+answer)) // sop for eop
+			if e.header.Form == Masked {
+				n-- // the blank is a part
+			}
 		}
 		for _, t := range []template{e.a, e.b} {
 			for _, p := range t.parts(fields, e.tokenizer, e.special.Mask) {

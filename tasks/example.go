@@ -59,7 +59,7 @@ const maxLine = 64 << 20
 
 // Read yields the examples of one file in the form that split asks for: train
 // is the training form (ReCoRD one example a right answer, COPA also mirrored,
-// WSC as cloze only its true examples), any other split the evaluation form. A
+// WSC as a question only its true examples), any other split the evaluation form. A
 // file whose name ends in .tsv is a table, with the columns in its first line
 // unless the task names them; one in .source has a text a line and the answers
 // in the file of the same name in .target; one in .txt a text a line; one in
@@ -152,7 +152,7 @@ func (t *Task) readFrom(r io.Reader, path, split string, form Form) iter.Seq2[Ex
 		}
 		if number == 0 {
 			err := fmt.Errorf("none of its %d lines makes an example of the form %s", line, form)
-			if from.training && form == Cloze && (t.reader.generative || t.reader.ranked) && line > bad {
+			if from.training && form.Asks() && (t.reader.generative || t.reader.ranked) && line > bad {
 				err = fmt.Errorf("none of its %d lines is true, and the form %s trains on true ones", line, form)
 			}
 			fail(0, err, t.lineHint())

@@ -155,8 +155,9 @@ type sequence struct {
 	// several; in a pair where the second segment begins.
 	pivot int
 	// target is what the blank is filled with, eop included; behind an eop that
-	// is not the last token, what the next blank is. Nil where the logits at sop
-	// alone are read, and in a pair.
+	// is not the last token, what the next blank is. In the form Masked it is what
+	// the blanks from pivot on are filled with, a token each. Nil where the logits
+	// at one position alone are read, and in a pair.
 	target []int32
 }
 
@@ -164,7 +165,7 @@ type sequence struct {
 // build_input_from_ids). Cloze: tokens, then for each blank sop and its target
 // but the last token, all at the blank's position. The loss mask is 1 where an
 // output is read, so on sop also where the target is empty; pad then stands as
-// target. Masked: tokens, read at the blank.
+// target. Masked: tokens, read at the blanks.
 func (s sequence) block(form Form, special spans.Special) spans.Block {
 	n := len(s.tokens)
 	length := n
@@ -196,7 +197,10 @@ func (s sequence) block(form Form, special spans.Special) spans.Block {
 		copy(b.Target[n:], s.target)
 		s.pieces(b, special)
 	case Masked:
-		b.LossMask[s.pivot] = 1
+		copy(b.Target[s.pivot:], s.target)
+		for i := range max(1, len(s.target)) {
+			b.LossMask[s.pivot+i] = 1
+		}
 	}
 	return b
 }
@@ -230,6 +234,11 @@ func sequenceOf(b spans.Block, form Form, scoring Scoring) sequence {
 		}
 	case form == Masked:
 		s.pivot = slices.Index(b.LossMask, 1)
+		if scoring != SingleToken {
+			for i := s.pivot; b.LossMask[i] == 1; i++ { // [SEP] is behind it
+				s.target = append(s.target, b.Target[i])
+			}
+		}
 	default:
 		s.pivot = int(b.Position[b.Sep])
 		if scoring != SingleToken {

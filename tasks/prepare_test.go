@@ -22,11 +22,7 @@ import (
 
 // forms is every form of a task with its pattern.
 func forms(task *Task) map[Form]int {
-	forms := map[Form]int{Cloze: task.Patterns() - 1, Classification: -1}
-	if task.Masked() {
-		forms[Masked] = task.Patterns() - 1
-	}
-	return forms
+	return map[Form]int{Cloze: task.Patterns() - 1, Masked: task.Patterns() - 1, Classification: -1}
 }
 
 // written are the splits that taskFolder writes.

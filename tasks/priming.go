@@ -100,9 +100,14 @@ func (e Encoded) solved(form Form) []int32 {
 		choice = e.Label
 	}
 	s := sequenceOf(e.Sequences[choice], form, e.Scoring)
-	if e.Scoring != SingleToken {
+	behind := s.pivot + 1 // the blank
+	switch {
+	case e.Scoring == SingleToken:
+	case form == Masked:
+		answer, behind = s.target, s.pivot+len(s.target)
+	default:
 		answer = s.target[:len(s.target)-1] // without eop
 	}
-	tokens := slices.Concat(s.tokens[:s.pivot], answer, s.tokens[s.pivot+1:])
+	tokens := slices.Concat(s.tokens[:s.pivot], answer, s.tokens[behind:])
 	return tokens[1 : len(tokens)-1] // [CLS] and what ends the text
 }

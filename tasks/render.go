@@ -52,14 +52,23 @@ func (e *Encoder) Render(w io.Writer, x Example) error {
 		fmt.Fprintf(&out, "  %s %d %q", sign, i, choice)
 		switch {
 		case encoded.Scoring == SingleToken:
-			fmt.Fprintf(&out, " as %q, token %d", e.words()[i], encoded.Verbalizers[i])
+			fmt.Fprintf(&out, " as %q, token %d", e.pattern().words[i], encoded.Verbalizers[i])
+		case e.words != nil:
+			fmt.Fprintf(&out, " as %q", e.pattern().words[i])
 		case encoded.Scoring.Candidates() && x.Answers[i] != choice:
 			fmt.Fprintf(&out, " as %q", x.Answers[i])
+		}
+		if e.header.Form == Masked && encoded.Scoring == MultiToken {
+			fmt.Fprintf(&out, ", %d × %s", len(e.targets(x)[i]), blankSign)
 		}
 		out.WriteByte('\n')
 	}
 	if encoded.Scoring == Generative {
-		fmt.Fprintf(&out, "  True if the model writes %q\n", x.Answers[0])
+		fmt.Fprintf(&out, "  True if the model writes %q", x.Answers[0])
+		if e.header.Form == Masked {
+			fmt.Fprintf(&out, ", %d × %s", len(e.targets(x)[0]), blankSign)
+		}
+		out.WriteByte('\n')
 	}
 	if encoded.Scoring == Ranked {
 		fmt.Fprintf(&out, "  True if the model finds %q the likeliest of %q\n", x.Answers[0], x.Answers)
@@ -123,8 +132,8 @@ func (e *Encoder) losses(x Example) string {
 	return ": " + strings.Join(most, ", ")
 }
 
-// words are the pattern's verbalizers.
-func (e *Encoder) words() []string { return e.task.patterns[e.header.Pattern].words }
+// pattern is the one that the encoder asks in.
+func (e *Encoder) pattern() pattern { return e.task.cloze(e.header.Pattern) }
 
 // marked is a filled template with a bar before every part.
 func (t template) marked(fields map[string]string) string {

@@ -46,7 +46,7 @@ func records(t testing.TB, task *Task, split string, form Form) []Example {
 }
 
 // TestPatterns renders small records through every pattern, once more in the
-// training form, and as pairs, and compares with the golden files, which are
+// training form, for a BERT where the blank is not one word, and as pairs, and compares with the golden files, which are
 // for reading beside the authors' patterns.
 func TestPatterns(t *testing.T) {
 	for _, task := range registry {
@@ -69,6 +69,9 @@ func TestPatterns(t *testing.T) {
 			}
 			if task.File("train") != "" {
 				render(Cloze, 0, "train")
+			}
+			if task.patterns[0].words == nil {
+				render(Masked, 0, "val")
 			}
 			render(Classification, -1, "val")
 			golden := filepath.Join("testdata", "patterns", task.Name+".txt")

@@ -155,10 +155,6 @@ func (t *Task) ChoosingMetric() string { return t.choosing }
 // Patterns is the number of patterns, or of infilling's ratios: ids run from 0 to Patterns()-1.
 func (t *Task) Patterns() int { return max(len(t.patterns), len(t.ratios)) }
 
-// Masked tells whether the task can be put in the form Masked: the labels have
-// words, of which one fills the blank.
-func (t *Task) Masked() bool { return len(t.patterns) > 0 && t.patterns[0].words != nil }
-
 // Writes tells whether the model writes the answers, which are compared with a
 // reference.
 func (t *Task) Writes() bool { return t.reader.writes }

@@ -26,7 +26,7 @@ type ChoiceVector struct {
 	Position      []int32 `json:"position"`
 	BlockPosition []int32 `json:"block_position"`
 	Sep           int     `json:"sep"`
-	Target        []int32 `json:"target"` // of Part B
+	Target        []int32 `json:"target"` // of Part B, or of the blanks of the form Masked
 }
 
 // Vector describes an example that e encoded of a file read as split.
@@ -54,7 +54,7 @@ func (e *Encoder) Vector(encoded Encoded, split, file string) ClozeVector {
 		return v
 	}
 	for _, b := range encoded.Sequences {
-		v.Choices = append(v.Choices, ChoiceVector{b.Input, b.Position, b.BlockPosition, b.Sep, b.Target[b.Sep:]})
+		v.Choices = append(v.Choices, ChoiceVector{b.Input, b.Position, b.BlockPosition, b.Sep, sequenceOf(b, e.header.Form, encoded.Scoring).target})
 	}
 	return v
 }

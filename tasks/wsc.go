@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// readWSC marks the pronoun. In the cloze form only true examples train.
+// readWSC marks the pronoun. As a question only true examples train.
 func readWSC(line value, f file) []Example {
 	e := f.single(line)
 	target := line.field("target")
@@ -16,7 +16,7 @@ func readWSC(line value, f file) []Example {
 		target.fail("the pronoun %s is not at word %d of the text, nor beside it", quote(pronoun), target.field("span2_index").count())
 		return nil
 	}
-	if f.form == Cloze {
+	if f.form.Asks() {
 		if f.training && e.Label != 1 {
 			return nil
 		}
@@ -61,12 +61,12 @@ const wscRivals = 9
 
 // readWSCNegative reads WSC with other noun phrases of the text, in the list
 // candidates, each {"text": …} (GLM repository, WscProcessor, --wsc-negative;
-// its data were never published). The cloze form ranks them: the named phrase,
+// its data were never published). A question ranks them: the named phrase,
 // then those that differ from it. In training, on true examples only, more than
 // nine make several examples, the last one filled up from the first.
 func readWSCNegative(line value, f file) []Example {
 	examples := readWSC(line, f)
-	if f.form != Cloze || len(examples) == 0 {
+	if !f.form.Asks() || len(examples) == 0 {
 		return examples
 	}
 	e := examples[0]

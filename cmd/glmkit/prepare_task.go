@@ -41,8 +41,8 @@ already there in the form asked for, nothing is done. Splits without a file are
 left out. A bad line ends it, with its place; --skip-bad goes on behind. Of
 several patterns each is written to a folder of its own, DIR/pattern-N/TASK.
 
-The form masked asks a BERT the cloze question: of the tasks whose labels have
-words, one of which is predicted at [MASK] by the head of its pretraining.
+The form masked asks a BERT the cloze question: the head of its pretraining
+predicts what fills the blank, a [MASK] for each token of every answer.
 
 VOCAB is the vocabulary of the model that will read the files, of BERT's, GPT-2's
 or RoBERTa's kind; the folder of a checkpoint holds that of its model. The words
@@ -73,7 +73,7 @@ choose from (docs/superglue.md). Tasks whose answers the model writes
 	f.StringArrayVar(&opts.taskFiles, "task-file", nil, "YAML `file` that declares a task (repeatable)")
 	f.StringVar(&opts.data, "data", "", "`folder` of the task folders (required)")
 	addTokenizerFlag(cmd, &opts.tokenizer)
-	f.StringVar(&opts.form, "form", string(tasks.Cloze), "cloze (GLM), classification (BERT) or masked (BERT, one word at [MASK])")
+	f.StringVar(&opts.form, "form", string(tasks.Cloze), "cloze (GLM), classification (BERT) or masked (BERT, at [MASK])")
 	f.StringVar(&opts.out, "out", "", "`folder` to write to (required)")
 	f.StringVar(&opts.pattern, "pattern", "", "cloze `pattern`, several between commas, or all (default: finetune.pattern of the configuration)")
 	f.IntVar(&opts.maxLength, "max-length", 0, "tokens of a sequence at most (default: finetune.seq_length of the configuration)")
@@ -250,8 +250,6 @@ func taskJobs(w io.Writer, opts *prepareTaskOptions) ([]taskJob, error) {
 			switch {
 			case !isFolder(source):
 				fmt.Fprintf(w, "%s: no folder %s, left out\n", name, source)
-			case opts.form == string(tasks.Masked) && !task.Masked():
-				fmt.Fprintf(w, "%s: its answers have several tokens, left out of the form %s\n", name, tasks.Masked)
 			default:
 				jobs = append(jobs, taskJob{task: task, source: source})
 			}
