@@ -29,20 +29,28 @@ func (lt *libtorch) collectives() (found []collectives) {
 	if !lt.CUDA {
 		return found
 	}
-	// Python's packages of CUDA lie beside torch's: nvidia/nccl/include and others.
-	around, _ := filepath.Glob(filepath.Join(lt.Include, "../../nvidia/*/include"))
-	around = append(around, "/usr/local/cuda/include", "/usr/include")
-	flags := []string{"-DUSE_C10D_NCCL"}
+	flags, around := []string{"-DUSE_C10D_NCCL"}, lt.cudaFolders()
 	for _, dir := range around {
-		if dir != "/usr/include" && (strings.Contains(dir, "nvidia") || has(dir, "cuda_runtime_api.h")) {
-			flags = append(flags, "-I"+dir)
+		flags = append(flags, "-I"+dir)
+		if has(dir, "cccl/nv/target") { // where CUDA has it from 13 on
+			flags = append(flags, "-I"+filepath.Join(dir, "cccl"))
 		}
 	}
-	if slices.ContainsFunc(append(around, lt.Include), func(dir string) bool { return has(dir, "nccl.h") }) {
+	if slices.ContainsFunc(append(around, lt.Include, "/usr/include"), func(dir string) bool { return has(dir, "nccl.h") }) {
 		found = append(found, collectives{
 			header: "ProcessGroupNCCL.hpp", symbol: "ProcessGroupNCCLC1", library: "libtorch_cuda.so", flags: flags})
 	}
 	return found
+}
+
+// cudaFolders hold the headers of CUDA and NCCL, the system's own left out.
+// Python's packages of them lie beside torch's: nvidia/nccl/include and others.
+func (lt *libtorch) cudaFolders() []string {
+	folders, _ := filepath.Glob(filepath.Join(lt.Include, "../../nvidia/*/include"))
+	if toolkit := "/usr/local/cuda/include"; fileExists(filepath.Join(toolkit, "cuda_runtime_api.h")) {
+		folders = append(folders, toolkit)
+	}
+	return folders
 }
 
 // collectiveFlags are those of the collectives that this libtorch was built with

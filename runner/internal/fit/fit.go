@@ -31,7 +31,8 @@ const (
 
 // fitter fits gotch to a libtorch, inside one checkout of glmkit.
 type fitter struct {
-	root   string // the module's root
+	dir    string // where it was called
+	root   string // the module's, see locate
 	search search
 	out    io.Writer
 	start  time.Time
@@ -88,6 +89,9 @@ const forbiddenInFlags = "\"'`\\()[]{}<>&|;*?!#$\n\t,"
 // run fits gotch, unless the fit that is there is of the same libtorch,
 // compiler and gotch.
 func (f *fitter) run(ctx context.Context) error {
+	if err := f.locate(); err != nil {
+		return err
+	}
 	build := filepath.Join(f.root, ".build")
 	if err := os.MkdirAll(build, 0o777); err != nil {
 		return advise(err, f.root)

@@ -25,6 +25,7 @@ type libtorch struct {
 	CXX11ABI bool   // std::string is std::__cxx11::string in its symbols
 	Standard int    // the C++ standard to compile with: 17, 20, ...
 	BLAS     string // folder of the BLAS to take instead of the system's choice; may be empty
+	StandIns bool   `json:",omitempty"` // the libraries are stand-ins (standin.go)
 }
 
 // blas is Debian's OpenBLAS whose threads are OpenMP's, as libtorch's are. Where the
@@ -75,6 +76,7 @@ func (s search) find(ctx context.Context) (*libtorch, error) {
 		return lt, nil
 	}
 	var rejected []error
+	var linked *libtorch
 	for _, python := range s.Python {
 		root := torchOfPython(ctx, python)
 		if root == "" {
@@ -85,11 +87,18 @@ func (s search) find(ctx context.Context) (*libtorch, error) {
 			continue
 		}
 		lt, err := at(root)
-		if err == nil {
-			lt.Source = "the torch of " + python
+		if err != nil {
+			rejected = append(rejected, fmt.Errorf("the torch of %s, %s: %w", python, root, err))
+			continue
+		}
+		lt.Source = "the torch of " + python
+		if !lt.linked() {
 			return lt, nil
 		}
-		rejected = append(rejected, fmt.Errorf("the torch of %s, %s: %w", python, root, err))
+		// Beside the system's own files lie the headers of Gloo, and its BLAS.
+		if linked == nil {
+			linked = lt
+		}
 	}
 	for _, root := range s.Roots {
 		lt, err := at(root)
@@ -100,6 +109,9 @@ func (s search) find(ctx context.Context) (*libtorch, error) {
 		if !errors.Is(err, os.ErrNotExist) {
 			rejected = append(rejected, err)
 		}
+	}
+	if linked != nil {
+		return linked, nil
 	}
 	if len(rejected) > 0 {
 		return nil, missing(installAdvice, "no usable libtorch: %w", errors.Join(rejected...))
@@ -150,6 +162,7 @@ func at(root string) (*libtorch, error) {
 	if _, err := os.Stat(filepath.Join(lt.Lib, "libtorch_cuda.so")); err == nil {
 		lt.CUDA = true
 	}
+	lt.StandIns = fileExists(filepath.Join(lt.Lib, standInMark))
 	if path := filepath.Join(lt.Lib, blas); fileExists(path) {
 		lt.BLAS = filepath.Dir(path)
 	}
@@ -159,6 +172,17 @@ func at(root string) (*libtorch, error) {
 	}
 	lt.Standard, err = readStandard(lt.Include, version)
 	return lt, err
+}
+
+// linked tells whether the libraries are links to those of another folder, as in
+// the Python package of a distribution.
+func (lt *libtorch) linked() bool {
+	real, err := filepath.EvalSymlinks(filepath.Join(lt.Lib, "libc10.so"))
+	if err != nil {
+		return false
+	}
+	folder, err := filepath.EvalSymlinks(lt.Lib)
+	return err == nil && filepath.Dir(real) != folder
 }
 
 func fileExists(path string) bool {
@@ -276,6 +300,9 @@ func (lt *libtorch) String() string {
 	if lt.CUDA {
 		device = "CUDA"
 	}
+	if lt.StandIns {
+		device += ", stand-ins to link against"
+	}
 	return fmt.Sprintf("libtorch %s for %s, from %s (%s, %s)", lt.Version, device, lt.Source, lt.Include, lt.Lib)
 }
 
@@ -296,7 +323,10 @@ func (lt *libtorch) compileFlags() []string {
 func (lt *libtorch) linkFlags() []string {
 	var flags []string
 	if !defaultLibraryFolder(lt.Lib) {
-		flags = append(flags, "-L"+lt.Lib, "-Wl,-rpath,"+lt.Lib)
+		flags = append(flags, "-L"+lt.Lib)
+		if !lt.StandIns { // they must never be loaded
+			flags = append(flags, "-Wl,-rpath,"+lt.Lib)
+		}
 	}
 	flags = append(flags, "-lstdc++", "-ltorch", "-ltorch_cpu", "-lc10")
 	if lt.BLAS != "" {

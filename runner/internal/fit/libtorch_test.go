@@ -5,6 +5,7 @@ import (
 	"context"
 	"debug/elf"
 	"encoding/binary"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -187,7 +188,16 @@ func TestFind(t *testing.T) {
 	}
 	named, wheel, system := place("named"), place("python/torch"), place("system")
 	empty := filepath.Join(dir, "empty")
+	// Debian's python3-torch has links to the system's files.
+	linked := place("linked/torch")
+	for _, name := range requiredLibraries {
+		path := filepath.Join(linked, "lib", name)
+		if err := errors.Join(os.Remove(path), os.Symlink(filepath.Join(system, "lib", name), path)); err != nil {
+			t.Fatal(err)
+		}
+	}
 	write(t, dir, map[string]string{
+		"linked.sh":             "#!/bin/sh\necho " + linked + "\n",
 		"empty/file":            "",
 		"without/torch/init.py": "",
 		"with.sh":               "#!/bin/sh\necho " + wheel + "\n",
@@ -211,6 +221,8 @@ func TestFind(t *testing.T) {
 		{"then Python's", search{"", python("with.sh"), []string{system}}, wheel, ""},
 		{"the second Python's", search{"", python("absent.sh", "broken.sh", "none.sh", "with.sh"), []string{system}}, wheel, ""},
 		{"Python's torch without headers", search{"", python("without.sh"), []string{system}}, system, ""},
+		{"Python's torch that is the system's", search{"", python("linked.sh"), []string{system}}, system, ""},
+		{"links to elsewhere", search{"", python("linked.sh"), []string{empty}}, linked, ""},
 		{"then the system's", search{"", nil, []string{empty, system}}, system, ""},
 		{"a wrong LIBTORCH is not passed over", search{empty, python("with.sh"), []string{system}}, "", "LIBTORCH=" + empty + " is not a libtorch"},
 		{"none", search{"", python("none.sh"), []string{empty}}, "", "no libtorch found"},

@@ -15,7 +15,10 @@
 //
 // Usage:
 //
-//	go run ./runner/internal/fit [-find | -print]
+//	go run ./runner/internal/fit [-find | -print | -pack FILE | -unpack FILE -into FOLDER]
+//
+// -pack and -unpack carry what building takes of a libtorch from a machine that has
+// it to one that has Go (docs/training.md, "Checking a GPU").
 //
 // The environment: LIBTORCH names the libtorch to use (a folder with include/
 // and lib/), CXX the compiler. Exit codes: 0 done, 1 failure, 2 usage, 4
@@ -38,12 +41,15 @@ import (
 func main() {
 	find := flag.Bool("find", false, "only say which libtorch would be used")
 	print := flag.Bool("print", false, "print all that was found, and change nothing")
+	pack := flag.String("pack", "", "write headers and symbols of the libtorch found here to this `file` (.tar.gz), for a build elsewhere")
+	unpack := flag.String("unpack", "", "lay out a pack's `file` as a libtorch to build against")
+	into := flag.String("into", "", "the new `folder` that -unpack makes")
 	flag.Usage = func() {
-		fmt.Fprintln(flag.CommandLine.Output(), "usage: go run ./runner/internal/fit [-find | -print]")
+		fmt.Fprintln(flag.CommandLine.Output(), "usage: go run ./runner/internal/fit [-find | -print | -pack FILE | -unpack FILE -into FOLDER]")
 		flag.PrintDefaults()
 	}
 	flag.Parse()
-	if flag.NArg() > 0 {
+	if flag.NArg() > 0 || (*unpack == "") != (*into == "") {
 		flag.Usage()
 		os.Exit(2)
 	}
@@ -60,16 +66,17 @@ func main() {
 		do = (*fitter).find
 	case *print:
 		do = (*fitter).print
+	case *pack != "":
+		do = packInto(*pack)
+	case *unpack != "":
+		do = unpackInto(*unpack, *into)
 	}
 	os.Exit(run(ctx, dir, do, systemSearch(), os.Stdout, os.Stderr))
 }
 
 // run does one of the command's actions in dir; it returns the exit code.
 func run(ctx context.Context, dir string, do func(*fitter, context.Context) error, search search, stdout, stderr io.Writer) int {
-	root, err := moduleRoot(dir)
-	if err == nil {
-		err = do(&fitter{root: root, search: search, out: stdout, start: time.Now()}, ctx)
-	}
+	err := do(&fitter{dir: dir, search: search, out: stdout, start: time.Now()}, ctx)
 	switch {
 	case err == nil:
 		return 0
@@ -99,6 +106,9 @@ func (f *fitter) find(ctx context.Context) error {
 
 // print tells what was found.
 func (f *fitter) print(ctx context.Context) error {
+	if err := f.locate(); err != nil {
+		return err
+	}
 	seen, err := f.look(ctx)
 	if err != nil {
 		return err
@@ -128,6 +138,12 @@ func (f *fitter) print(ctx context.Context) error {
 		fmt.Fprintf(f.out, "%-14s %s\n", line[0], line[1])
 	}
 	return nil
+}
+
+// locate finds the checkout.
+func (f *fitter) locate() (err error) {
+	f.root, err = moduleRoot(f.dir)
+	return err
 }
 
 // moduleRoot is the nearest folder with a go.mod, from dir upwards.
