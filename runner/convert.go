@@ -5,6 +5,7 @@ package runner
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -12,6 +13,8 @@ import (
 	"github.com/nlpodyssey/safetensors"
 
 	"github.com/glmkit/glmkit/configs"
+	"github.com/glmkit/glmkit/runner/internal/tensorfile"
+	"github.com/glmkit/glmkit/runner/internal/torch"
 )
 
 // Converted says what Convert wrote.
@@ -24,10 +27,13 @@ type Converted struct {
 // Convert writes the weights at a path, in any form that --from takes, as a
 // folder in Hugging Face's layout: model.safetensors with the names of the
 // released checkpoints in the element types that the weights have, config.json,
-// and the vocabulary where one came along. c names what the weights do not say,
-// their heads. The weights pass through memory one by one. out must not exist
+// and the vocabulary where one came along. c.Model names what the weights do not
+// say, their heads. The weights pass through memory one by one. out must not exist
 // or be empty.
-func Convert(ctx context.Context, from string, c configs.Model, out string) (Converted, error) {
+//
+// positions, where it is more than the weights have, lengthens the position tables;
+// the new rows are those that a training begun with c.Train.Seed draws.
+func Convert(ctx context.Context, from string, c *configs.Config, positions int, out string) (Converted, error) {
 	var done Converted
 	if entries, err := os.ReadDir(out); err == nil && len(entries) > 0 || err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return done, &configs.Error{Field: out, Msg: "is not an empty folder", Hint: "the name of a new one"}
@@ -37,11 +43,17 @@ func Convert(ctx context.Context, from string, c configs.Model, out string) (Con
 		return done, err
 	}
 	defer o.close()
-	m, err := o.model(c)
+	m, err := o.model(c.Model)
 	if err != nil {
 		return done, err
 	}
 	m.Vocab, m.MaxPositions = o.shape.Vocab, o.shape.MaxPositions // as they are
+	if positions > 0 {
+		if positions < m.MaxPositions {
+			return done, &configs.Error{Field: "--positions", Msg: fmt.Sprintf("%s has %d positions already, which cannot become %d", from, m.MaxPositions, positions), Hint: "a larger number"}
+		}
+		m.MaxPositions = positions
+	}
 	out = filepath.Clean(out)
 	if err := os.MkdirAll(filepath.Dir(out), 0o777); err != nil {
 		return done, err
@@ -67,11 +79,16 @@ func Convert(ctx context.Context, from string, c configs.Model, out string) (Con
 	var failed error
 	var reader weightReader
 	views := map[string]storedView{}
-	for _, w := range ws {
-		if from, ok := o.ready[w.name]; ok {
-			views[w.name] = storedView{ctx: ctx, stored: from, reader: &reader, failed: &failed}
-			done.Parameters += w.size()
+	for i, w := range ws {
+		from, ok := o.ready[w.name]
+		if !ok {
+			continue
 		}
+		if from.shape[0] < w.shape[0] {
+			o.note("%s", grown(w, from))
+		}
+		views[w.name] = storedView{ctx: ctx, stored: from, weight: w, index: i, seed: c.Train.Seed, reader: &reader, failed: &failed}
+		done.Parameters += w.size()
 	}
 	if err := writeViews(filepath.Join(temporary, modelFile), views, &failed); err != nil {
 		return done, err
@@ -100,9 +117,12 @@ func Convert(ctx context.Context, from string, c configs.Model, out string) (Con
 }
 
 // storedView presents a weight to the safetensors writer as its files hold it,
-// read when its turn comes.
+// read when its turn comes, and after the stored rows those that it has besides.
 type storedView struct {
 	stored
+	weight weight
+	index  int // among those of the model
+	seed   uint64
 	ctx    context.Context
 	reader *weightReader
 	failed *error
@@ -114,15 +134,9 @@ func (v storedView) DType() safetensors.DType {
 	return dtype
 }
 
-func (v storedView) Shape() []uint64 { return unsigned(v.shape) }
+func (v storedView) Shape() []uint64 { return unsigned(v.weight.shape) }
 
-func (v storedView) DataLen() uint64 {
-	n := uint64(v.parts[0].DType.Size())
-	for _, d := range v.shape {
-		n *= uint64(d)
-	}
-	return n
-}
+func (v storedView) DataLen() uint64 { return uint64(v.weight.size() * v.parts[0].DType.Size()) }
 
 func (v storedView) Data() []byte {
 	if *v.failed != nil {
@@ -133,8 +147,28 @@ func (v storedView) Data() []byte {
 		return nil
 	}
 	data, err := v.reader.bytes(v.stored)
+	if err == nil && v.shape[0] < v.weight.shape[0] {
+		var rows []float32
+		rows, err = v.newRows()
+		data = tensorfile.Append(data, rows, v.parts[0].DType)
+	}
 	v.fail(err)
 	return data
+}
+
+// newRows are those that the weight has and its files have not.
+func (v storedView) newRows() (rows []float32, err error) {
+	err = torch.Do(func() error {
+		s := torch.NewScope()
+		defer s.Close()
+		x := s.Zeros(torch.Float32, torch.CPU, v.weight.shape...)
+		if err := v.weight.draw(s, x, v.index, v.seed); err != nil {
+			return err
+		}
+		rows = s.Floats(s.Narrow(x, 0, v.shape[0], v.weight.shape[0]-v.shape[0]))
+		return s.Err()
+	})
+	return rows, err
 }
 
 func (v storedView) fail(err error) {

@@ -17,6 +17,11 @@ func grows(name string) bool {
 	return strings.HasSuffix(name, wordSuffix) || strings.HasSuffix(name, bertPositions) || name == "cls.predictions.bias"
 }
 
+// grown says that a weight has more rows than the stored one.
+func grown(w weight, from stored) string {
+	return fmt.Sprintf("%s grown from %d to %d rows, the new ones drawn as at the start of training", w.name, from.shape[0], w.shape[0])
+}
+
 // check tells whether weights can start a model of a shape, before it is made. It
 // returns what a person should know: which rows and weights are drawn anew.
 func (o *origin) check(c configs.Model) (notes []string, err error) {
@@ -42,7 +47,7 @@ func (o *origin) check(c configs.Model) (notes []string, err error) {
 			return bad("has no tensor %q of shape %v, which the configured model of %d layers has", w.name, w.shape, c.Layers)
 		case slices.Equal(got.shape, w.shape):
 		case grows(w.name) && slices.Equal(got.shape[1:], w.shape[1:]) && got.shape[0] < w.shape[0]:
-			notes = append(notes, fmt.Sprintf("%s grown from %d to %d rows, the new ones drawn as at the start of training", w.name, got.shape[0], w.shape[0]))
+			notes = append(notes, grown(w, got))
 		default:
 			return bad("tensor %q is %v, that of the configured model is %v", got.name, got.shape, w.shape)
 		}

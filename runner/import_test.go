@@ -519,8 +519,8 @@ func TestConvert(t *testing.T) {
 		parts:   {`"model_type": "glm"`, `"num_attention_heads": 4`},
 	} {
 		out := filepath.Join(dir, "converted", filepath.Base(path))
-		c := configs.Model{Architecture: "glm", Layers: 3, Hidden: 48, Heads: 4, Vocab: 999, MaxPositions: 999}
-		done, err := Convert(context.Background(), path, c, out)
+		c := &configs.Config{Model: configs.Model{Architecture: "glm", Layers: 3, Hidden: 48, Heads: 4, Vocab: 999, MaxPositions: 999}}
+		done, err := Convert(context.Background(), path, c, 0, out)
 		if err != nil {
 			t.Fatalf("%s: %v", path, err)
 		}
@@ -557,11 +557,69 @@ func TestConvert(t *testing.T) {
 		t.Errorf("the vocabulary did not come along: %v", err)
 	}
 	var wrong *configs.Error
-	if _, err := Convert(context.Background(), authors, configs.Model{}, ours); !errors.As(err, &wrong) {
+	if _, err := Convert(context.Background(), authors, &configs.Config{}, 0, ours); !errors.As(err, &wrong) {
 		t.Errorf("into a folder with something in it: %v", err)
 	}
 	if entries, err := filepath.Glob(filepath.Join(dir, "converted", ".*")); err != nil || len(entries) > 0 {
 		t.Errorf("left behind: %v %v", entries, err)
+	}
+}
+
+// Tables grown by a conversion have the rows that training draws with the same
+// seed, in the element type of the weights.
+func TestConvertPositions(t *testing.T) {
+	authors := filepath.Join(oracle(t), "blocklm-tiny")
+	c := &configs.Config{Model: configs.Model{Architecture: "glm", Layers: 3, Hidden: 48, Heads: 4, InitStd: 0.02}, Train: configs.Train{Seed: 7}}
+	out := filepath.Join(t.TempDir(), "longer")
+	done, err := Convert(context.Background(), authors, c, 100, out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if said := strings.Join(done.Notes, "\n"); strings.Count(said, "from 65 to 101 rows") != 2 {
+		t.Errorf("said:\n%s", said)
+	}
+	longer := c.Model
+	longer.MaxPositions, longer.Vocab = 100, 256
+	onThread(t, func() error {
+		var loaded [2][]float32
+		for i, path := range []string{authors, out} {
+			o, err := openOrigin(path)
+			if err != nil {
+				return err
+			}
+			defer o.close()
+			m, err := newModel(longer, torch.CPU)
+			if err != nil {
+				return err
+			}
+			defer m.close()
+			if err := o.start(m, 7, nil); err != nil {
+				return err
+			}
+			s := torch.NewScope()
+			defer s.Close()
+			for j, w := range m.params.weights {
+				values := s.Floats(m.params.tensors[j])
+				// What was drawn in float32 lies in the file as float16.
+				raw := tensorfile.Append(nil, values, tensorfile.F16)
+				tensorfile.Float32s(values, raw, tensorfile.F16)
+				loaded[i] = append(loaded[i], values...)
+				if strings.Contains(w.name, "position_embeddings") && values[len(values)-1] == 0 {
+					t.Errorf("%s: a new row is zero", w.name)
+				}
+			}
+			if err := s.Err(); err != nil {
+				return err
+			}
+		}
+		if !slices.Equal(loaded[0], loaded[1]) {
+			t.Error("the converted weights are not those that training grows")
+		}
+		return nil
+	})
+	var wrong *configs.Error
+	if _, err := Convert(context.Background(), authors, c, 32, out+"-shorter"); !errors.As(err, &wrong) || !strings.Contains(err.Error(), "64 positions") {
+		t.Errorf("fewer positions: %v", err)
 	}
 }
 
@@ -577,7 +635,7 @@ func TestFinetuneFromConverted(t *testing.T) {
 			t.Fatal(err)
 		}
 		converted := run + "-converted"
-		if _, err := Convert(context.Background(), run, c.Model, converted); err != nil {
+		if _, err := Convert(context.Background(), run, c, 0, converted); err != nil {
 			t.Fatal(err)
 		}
 		var weights []string

@@ -122,23 +122,25 @@ func (p *parameters) draw(seed uint64, from int) error {
 
 // drawOne gives one weight its starting values.
 func (p *parameters) drawOne(i int, seed uint64) error {
+	return p.weights[i].draw(p.scope, p.tensors[i], i, seed)
+}
+
+// draw gives a tensor the starting values of a weight, the i-th of its model.
+func (w weight) draw(s *torch.Scope, x torch.Tensor, i int, seed uint64) error {
 	torch.SetGrad(false)
 	defer torch.SetGrad(true)
-	w := p.weights[i]
 	switch {
 	case w.std > 0:
-		if err := torch.Seed(mix(seed, streamInit, uint64(i))); err != nil {
-			return err
-		}
-		p.scope.FillNormal(p.tensors[i], w.std)
+		s.Seed(mix(seed, streamInit, uint64(i)))
+		s.FillNormal(x, w.std)
 	case w.fill != 0:
 		values := make([]float32, w.size())
 		for j := range values {
 			values[j] = w.fill
 		}
-		p.scope.SetFloats(p.tensors[i], values)
+		s.SetFloats(x, values)
 	}
-	return p.scope.Err()
+	return s.Err()
 }
 
 // get returns the tensor of a declared weight.

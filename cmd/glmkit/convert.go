@@ -9,6 +9,7 @@ import (
 type convertOptions struct {
 	config    *configs.Config
 	from, out string
+	positions int
 }
 
 func newConvert(s streams) *cobra.Command {
@@ -32,13 +33,21 @@ one of
 Files are read without running anything of them, and refused where a size in
 them cannot be. A checkpoint of the GLM repository does not say how many
 attention heads it has: --config with a preset of the same layers and hidden
-size does; otherwise each is taken to have 64 numbers, as in all released models.`,
+size does; otherwise each is taken to have 64 numbers, as in all released models.
+
+--positions lengthens the position tables. The new rows are drawn with train.seed,
+as "train --from" draws them: the model must learn them before they are of use.`,
 		Example: `  glmkit convert glm-large-blank/ glm-large/
+  glmkit convert --positions 1024 glm-large-blank/ glm-large-1024/
   glmkit convert runs/bert bert-mine/`,
 		Args: cobra.ExactArgs(2),
 	}
 	load := addConfigFlags(cmd, "glm-small")
+	cmd.Flags().IntVar(&o.positions, "positions", 0, "lengthen the position tables to so many (default: as they are)")
 	cmd.RunE = func(cmd *cobra.Command, args []string) (err error) {
+		if o.positions < 0 || o.positions == 0 && cmd.Flags().Changed("positions") {
+			return &configs.Error{Field: "--positions", Msg: "must be at least 1", Hint: "--positions 1024"}
+		}
 		if o.config, err = load(); err != nil {
 			return err
 		}

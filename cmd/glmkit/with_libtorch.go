@@ -161,7 +161,7 @@ func pretrain(ctx context.Context, s streams, o pretrainOptions) error {
 }
 
 func convert(ctx context.Context, s streams, o convertOptions) error {
-	done, err := runner.Convert(ctx, o.from, o.config.Model, o.out)
+	done, err := runner.Convert(ctx, o.from, o.config, o.positions, o.out)
 	if err != nil {
 		return exitForm(err)
 	}

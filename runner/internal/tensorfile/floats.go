@@ -49,3 +49,45 @@ func Float32s(dst []float32, raw []byte, dtype DType) {
 		}
 	}
 }
+
+// Append appends values as elements of a type that is Float, rounded to the nearest
+// where it has fewer digits, of two as near to the even one.
+func Append(dst []byte, values []float32, dtype DType) []byte {
+	for _, x := range values {
+		bits := math.Float32bits(x)
+		switch dtype {
+		case F16:
+			dst = binary.LittleEndian.AppendUint16(dst, float16(x))
+		case BF16:
+			if x != x { // its payload may be in the half that goes
+				bits |= 1 << 22
+			} else {
+				bits += 0x7fff + bits>>16&1
+			}
+			dst = binary.LittleEndian.AppendUint16(dst, uint16(bits>>16))
+		case F32:
+			dst = binary.LittleEndian.AppendUint32(dst, bits)
+		case F64:
+			dst = binary.LittleEndian.AppendUint64(dst, math.Float64bits(float64(x)))
+		}
+	}
+	return dst
+}
+
+// float16 is x as an F16 number.
+func float16(x float32) uint16 {
+	sign := uint16(math.Float32bits(x) >> 16 & 0x8000)
+	const largest = 65520 // from here on the nearest is infinite
+	switch x = max(x, -x); {
+	case x != x:
+		return sign | 0x7e00
+	case x >= largest:
+		return sign | 0x7c00
+	case x < 0x1p-14: // a multiple of 2⁻²⁴; the smallest normal one follows the last of them
+		return sign | uint16(math.RoundToEven(float64(x)*0x1p24))
+	}
+	// The exponent moves by the difference of biases; a carry out of the fraction
+	// goes into it, as it must.
+	bits := math.Float32bits(x) - (127-15)<<23
+	return sign | uint16((bits+0xfff+bits>>13&1)>>13)
+}

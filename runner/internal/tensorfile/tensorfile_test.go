@@ -8,6 +8,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -340,4 +341,52 @@ func FuzzOpen(f *testing.F) {
 			}
 		}
 	})
+}
+
+// Append is the inverse of Float32s, and rounds to the nearest, of two to the even.
+func TestAppend(t *testing.T) {
+	for _, dtype := range []tensorfile.DType{tensorfile.F16, tensorfile.BF16} {
+		var raw []byte
+		for i := range 1 << 16 {
+			raw = binary.LittleEndian.AppendUint16(raw, uint16(i))
+		}
+		values := make([]float32, 1<<16)
+		tensorfile.Float32s(values, raw, dtype)
+		again := tensorfile.Append(nil, values, dtype)
+		for i, x := range values {
+			got := binary.LittleEndian.Uint16(again[2*i:])
+			if x == x && got != uint16(i) {
+				t.Fatalf("%s: %g of %#x became %#x", dtype, x, i, got)
+			}
+			back := make([]float32, 1)
+			tensorfile.Float32s(back, again[2*i:], dtype)
+			if x != x && back[0] == back[0] {
+				t.Fatalf("%s: a NaN of %#x became %g", dtype, i, back[0])
+			}
+			if i+1 >= 1<<15 || !(values[i+1]-x < 1e30) {
+				continue
+			}
+			middle := x + (values[i+1]-x)/2
+			want := uint16(i + i%2)
+			if got := binary.LittleEndian.Uint16(tensorfile.Append(nil, []float32{middle}, dtype)); middle != x && got != want {
+				t.Fatalf("%s: %g, between %#x and %#x, became %#x", dtype, middle, i, i+1, got)
+			}
+			above := math.Nextafter32(middle, values[i+1])
+			if got := binary.LittleEndian.Uint16(tensorfile.Append(nil, []float32{above}, dtype)); above < values[i+1] && got != uint16(i+1) {
+				t.Fatalf("%s: %g, just above the middle, became %#x, not %#x", dtype, above, got, i+1)
+			}
+		}
+	}
+	for x, want := range map[float32]uint16{65519: 0x7bff, 65520: 0x7c00, -1e9: 0xfc00} {
+		if got := binary.LittleEndian.Uint16(tensorfile.Append(nil, []float32{x}, tensorfile.F16)); got != want {
+			t.Errorf("%g became %#x, want %#x", x, got, want)
+		}
+	}
+	for _, dtype := range []tensorfile.DType{tensorfile.F32, tensorfile.F64} {
+		values, got := []float32{1, -2.5, 0x1p-149}, make([]float32, 3)
+		tensorfile.Float32s(got, tensorfile.Append(nil, values, dtype), dtype)
+		if !slices.Equal(values, got) {
+			t.Errorf("%s: %v became %v", dtype, values, got)
+		}
+	}
 }
