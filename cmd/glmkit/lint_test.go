@@ -133,11 +133,14 @@ func tierOf(top string) int {
 }
 
 // lintImports keeps the arrows between packages pointing one way, and libtorch
-// in one place.
+// in one place, compiled once.
 func lintImports(f *sourceFile) (complaints []string) {
 	tier := tierOf(f.top())
 	if tier < 0 {
 		return []string{at(f.ast.Package, "folder %q is not in the list of tiers", f.top())}
+	}
+	if f.test() && f.dir == torchHome && !strings.HasSuffix(f.ast.Name.Name, "_test") {
+		complaints = append(complaints, at(f.ast.Package, "a test inside the package: go vet and go test compile its C++ once more each; make it package %s_test", f.ast.Name.Name))
 	}
 	for _, spec := range f.ast.Imports {
 		imported, err := strconv.Unquote(spec.Path.Value)
@@ -296,6 +299,8 @@ func TestLintComplains(t *testing.T) {
 		{"OpenMP", "runner/internal/openmp/a.go", `package openmp; import "C"`, lintImports, ""},
 		{"cgo outside", "tasks/a.go", `package tasks; import "C"`, lintImports, "only runner/internal/torch touches libtorch"},
 		{"gotch at home", "runner/internal/torch/a.go", `package torch; import _ "github.com/sugarme/gotch/libtch"`, lintImports, ""},
+		{"test beside libtorch", "runner/internal/torch/a_test.go", `package torch_test`, lintImports, ""},
+		{"test inside libtorch", "runner/internal/torch/a_test.go", `package torch`, lintImports, "make it package torch_test"},
 		{"old rand", "tasks/a.go", `package tasks; import _ "math/rand"`, lintImports, "use math/rand/v2"},
 		{"new rand", "tasks/a.go", `package tasks; import _ "math/rand/v2"`, lintImports, ""},
 		{"unknown folder", "engine/a.go", `package engine`, lintImports, `"engine" is not in the list of tiers`},

@@ -1,6 +1,6 @@
 //go:build cgo
 
-package torch
+package torch_test
 
 import (
 	"fmt"
@@ -8,7 +8,7 @@ import (
 	"math/rand/v2"
 	"testing"
 
-	lib "github.com/sugarme/gotch/libtch"
+	"github.com/glmkit/glmkit/runner/internal/torch"
 )
 
 // drawn returns values from N(0, 1), a function of the seed.
@@ -22,27 +22,27 @@ func drawn(seed uint64, n int64) []float32 {
 }
 
 // operation makes one tensor of inputs that require gradients.
-type operation func(s *Scope, in []Tensor) Tensor
+type operation func(s *torch.Scope, in []torch.Tensor) torch.Tensor
 
 // outcome is an operation's result, and the gradients of its inputs when the
 // result's own gradient is weights.
 func outcome(t *testing.T, shapes [][]int64, weights []float32, f operation) (y []float32, gradients [][]float32) {
 	t.Helper()
-	do(t, func(s *Scope) {
-		if err := Seed(5); err != nil {
+	do(t, func(s *torch.Scope) {
+		if err := torch.Seed(5); err != nil {
 			t.Error(err)
 		}
-		var in []Tensor
+		var in []torch.Tensor
 		for i, shape := range shapes {
 			n := int64(1)
 			for _, d := range shape {
 				n *= d
 			}
-			in = append(in, s.RequireGrad(s.Float32s(drawn(uint64(i), n), CPU, shape...)))
+			in = append(in, s.RequireGrad(s.Float32s(drawn(uint64(i), n), torch.CPU, shape...)))
 		}
-		out := s.Cast(f(s, in), Float32)
+		out := s.Cast(f(s, in), torch.Float32)
 		y = s.Floats(out)
-		s.Backward(s.Sum(s.Mul(out, s.Float32s(weights, CPU, s.Shape(out)...))))
+		s.Backward(s.Sum(s.Mul(out, s.Float32s(weights, torch.CPU, s.Shape(out)...))))
 		for _, x := range in {
 			gradients = append(gradients, s.Floats(s.Gradient(x)))
 		}
@@ -81,9 +81,9 @@ func same(t *testing.T, shapes [][]int64, outputs int64, tolerance float64, got,
 
 // types are the element types of products, with what their rounding allows.
 var types = map[string]struct {
-	dtype     DType
+	dtype     torch.DType
 	tolerance float64
-}{"float32": {Float32, 2e-6}, "bfloat16": {BFloat16, 2e-2}}
+}{"float32": {torch.Float32, 2e-6}, "bfloat16": {torch.BFloat16, 2e-2}}
 
 func TestAttentionForms(t *testing.T) {
 	// Lengths on both sides of the vectors' 16 and the stretches' 128.
@@ -91,15 +91,15 @@ func TestAttentionForms(t *testing.T) {
 		for name, kind := range types {
 			branching := func(t *testing.T, branches bool) {
 				const heads, hidden = 2, 24
-				rows := func(s *Scope) (sep, used Tensor) {
-					return s.Int64s([]int64{size.sep, size.sep2}, CPU, 2), s.Int64s([]int64{size.length, size.used2}, CPU, 2)
+				rows := func(s *torch.Scope) (sep, used torch.Tensor) {
+					return s.Int64s([]int64{size.sep, size.sep2}, torch.CPU, 2), s.Int64s([]int64{size.length, size.used2}, torch.CPU, 2)
 				}
-				in := func(form AttentionForm, dtype DType) operation {
-					return func(s *Scope, x []Tensor) Tensor {
+				in := func(form torch.AttentionForm, dtype torch.DType) operation {
+					return func(s *torch.Scope, x []torch.Tensor) torch.Tensor {
 						sep, used := rows(s)
-						var starts Tensor
+						var starts torch.Tensor
 						if branches {
-							starts = s.Int64s(branchStarts(size.length, size.sep, size.sep2), CPU, 2, size.length)
+							starts = s.Int64s(branchStarts(size.length, size.sep, size.sep2), torch.CPU, 2, size.length)
 						}
 						y := s.Attention(s.Cast(x[0], dtype), sep, used, starts, heads, 0, form)
 						// Rows behind used are not defined.
@@ -109,14 +109,14 @@ func TestAttentionForms(t *testing.T) {
 								seen[i] = 1
 							}
 						}
-						return s.Mul(s.Cast(y, Float32), s.Float32s(seen, CPU, 2, size.length, 1))
+						return s.Mul(s.Cast(y, torch.Float32), s.Float32s(seen, torch.CPU, 2, size.length, 1))
 					}
 				}
 				shapes := [][]int64{{2, size.length, 3 * hidden}}
 				outputs := 2 * size.length * hidden
-				same(t, shapes, outputs, kind.tolerance, in(OwnAttention, kind.dtype), in(PlainAttention, Float32))
-				if FusedAttention() {
-					same(t, shapes, outputs, kind.tolerance, in(LibtorchAttention, kind.dtype), in(PlainAttention, Float32))
+				same(t, shapes, outputs, kind.tolerance, in(torch.OwnAttention, kind.dtype), in(torch.PlainAttention, torch.Float32))
+				if torch.FusedAttention() {
+					same(t, shapes, outputs, kind.tolerance, in(torch.LibtorchAttention, kind.dtype), in(torch.PlainAttention, torch.Float32))
 				}
 			}
 			t.Run(fmt.Sprintf("%d/%s", size.length, name), func(t *testing.T) { branching(t, false) })
@@ -147,8 +147,8 @@ func TestAttentionDropout(t *testing.T) {
 	const n, p = 64, 0.25
 	var with, without []float32
 	for _, rate := range []float64{0, p} {
-		do(t, func(s *Scope) {
-			if err := Seed(3); err != nil {
+		do(t, func(s *torch.Scope) {
+			if err := torch.Seed(3); err != nil {
 				t.Error(err)
 			}
 			x := make([]float32, n*3*n)
@@ -159,8 +159,8 @@ func TestAttentionDropout(t *testing.T) {
 				}
 				x[i*3*n+2*n+i] = 1
 			}
-			used := s.Int64s([]int64{n}, CPU, 1)
-			y := s.Floats(s.Attention(s.Float32s(x, CPU, 1, n, 3*n), used, used, Tensor{}, 1, rate, OwnAttention))
+			used := s.Int64s([]int64{n}, torch.CPU, 1)
+			y := s.Floats(s.Attention(s.Float32s(x, torch.CPU, 1, n, 3*n), used, used, torch.Tensor{}, 1, rate, torch.OwnAttention))
 			if rate == 0 {
 				without = y
 			} else {
@@ -188,13 +188,13 @@ func TestAttentionDropoutGradient(t *testing.T) {
 	const n, heads, hidden = 7, 2, 8
 	weights := drawn(2, n*hidden)
 	loss := func(x []float32) (value float64, slopes []float32) {
-		do(t, func(s *Scope) {
-			if err := Seed(11); err != nil {
+		do(t, func(s *torch.Scope) {
+			if err := torch.Seed(11); err != nil {
 				t.Error(err)
 			}
-			in := s.RequireGrad(s.Float32s(x, CPU, 1, n, 3*hidden))
-			y := s.Attention(in, s.Int64s([]int64{4}, CPU, 1), s.Int64s([]int64{n}, CPU, 1), Tensor{}, heads, 0.3, OwnAttention)
-			sum := s.Sum(s.Mul(y, s.Float32s(weights, CPU, 1, n, hidden)))
+			in := s.RequireGrad(s.Float32s(x, torch.CPU, 1, n, 3*hidden))
+			y := s.Attention(in, s.Int64s([]int64{4}, torch.CPU, 1), s.Int64s([]int64{n}, torch.CPU, 1), torch.Tensor{}, heads, 0.3, torch.OwnAttention)
+			sum := s.Sum(s.Mul(y, s.Float32s(weights, torch.CPU, 1, n, hidden)))
 			value = s.Item(sum)
 			s.Backward(sum)
 			slopes = s.Floats(s.Gradient(in))
@@ -216,24 +216,47 @@ func TestAttentionDropoutGradient(t *testing.T) {
 	}
 }
 
+// Layer normalisation equals its definition, and its gradients those of the
+// definition, written out in float64.
 func TestNorm(t *testing.T) {
 	const rows, n, eps = 37, 50, 1e-5
+	weights := drawn(99, rows*n)
+	x, scale, shift := drawn(0, rows*n), drawn(1, n), drawn(2, n) // what outcome takes
+	want, wantX, wantScale, wantShift := make([]float32, rows*n), make([]float32, rows*n), make([]float32, n), make([]float32, n)
+	for r := range rows {
+		row, up := x[r*n:(r+1)*n], weights[r*n:(r+1)*n]
+		var mean, variance float64
+		for _, v := range row {
+			mean += float64(v) / n
+		}
+		for _, v := range row {
+			variance += (float64(v) - mean) * (float64(v) - mean) / n
+		}
+		inverse := 1 / math.Sqrt(variance+eps)
+		normal, slope := make([]float64, n), make([]float64, n)
+		var slopes, along float64 // means of slope and of slope·normal
+		for i, v := range row {
+			normal[i], slope[i] = (float64(v)-mean)*inverse, float64(up[i]*scale[i])
+			slopes += slope[i] / n
+			along += slope[i] * normal[i] / n
+			want[r*n+i] = float32(normal[i])*scale[i] + shift[i]
+			wantScale[i] += up[i] * float32(normal[i])
+			wantShift[i] += up[i]
+		}
+		for i := range row {
+			wantX[r*n+i] = float32(inverse * (slope[i] - slopes - normal[i]*along))
+		}
+	}
 	for name, kind := range types {
 		t.Run(name, func(t *testing.T) {
-			same(t, [][]int64{{rows, n}, {n}, {n}}, rows*n, max(kind.tolerance, 1e-5),
-				func(s *Scope, x []Tensor) Tensor { return s.LayerNorm(x[0], x[1], x[2], eps, kind.dtype) },
-				func(s *Scope, x []Tensor) Tensor { // by its definition
-					ones := make([]float32, n*n)
-					for i := range ones {
-						ones[i] = 1.0 / n
-					}
-					mean := s.Float32s(ones, CPU, n, n)
-					centred := s.Add(x[0], s.Scale(s.Linear(x[0], mean, Tensor{}), -1))
-					variance := s.Linear(s.Mul(centred, centred), mean, Tensor{})
-					variance = s.Add(variance, s.Scale(s.Ones(Float32, CPU, 1), eps))
-					inverse := s.tch("rsqrt", func(out *lib.Ctensor) { lib.AtgRsqrt(out, variance.c) })
-					return s.Add(s.Mul(s.Mul(centred, inverse), x[1]), x[2])
-				})
+			y, g := outcome(t, [][]int64{{rows, n}, {n}, {n}}, weights, func(s *torch.Scope, in []torch.Tensor) torch.Tensor {
+				return s.LayerNorm(in[0], in[1], in[2], eps, kind.dtype)
+			})
+			tolerance := max(kind.tolerance, 1e-5)
+			near(t, "result", y, want, tolerance)
+			near(t, "gradient of the input", g[0], wantX, tolerance)
+			near(t, "gradient of the scale", g[1], wantScale, tolerance)
+			near(t, "gradient of the shift", g[2], wantShift, tolerance)
 		})
 	}
 }
@@ -242,8 +265,10 @@ func TestGELU(t *testing.T) {
 	for name, kind := range types {
 		t.Run(name, func(t *testing.T) {
 			same(t, [][]int64{{5, 77}}, 5*77, max(kind.tolerance, 1e-5),
-				func(s *Scope, x []Tensor) Tensor { return s.GELU(s.Cast(s.Scale(x[0], 2), kind.dtype), true) },
-				func(s *Scope, x []Tensor) Tensor {
+				func(s *torch.Scope, x []torch.Tensor) torch.Tensor {
+					return s.GELU(s.Cast(s.Scale(x[0], 2), kind.dtype), true)
+				},
+				func(s *torch.Scope, x []torch.Tensor) torch.Tensor {
 					y := s.Scale(x[0], 2)
 					cube := s.Mul(y, s.Mul(y, y))
 					inner := s.Scale(s.Add(y, s.Scale(cube, 0.044715)), math.Sqrt(2/math.Pi))
@@ -254,8 +279,8 @@ func TestGELU(t *testing.T) {
 }
 
 func TestGELUAtTheEnds(t *testing.T) {
-	do(t, func(s *Scope) {
-		y := s.Floats(s.GELU(s.Float32s([]float32{-1e4, -50, 0, 50, 1e4}, CPU, 5), true))
+	do(t, func(s *torch.Scope) {
+		y := s.Floats(s.GELU(s.Float32s([]float32{-1e4, -50, 0, 50, 1e4}, torch.CPU, 5), true))
 		for i, want := range []float32{0, 0, 0, 50, 1e4} {
 			if math.Abs(float64(y[i]-want)) > 1e-6 {
 				t.Errorf("value %d is %g, want %g", i, y[i], want)
@@ -274,12 +299,12 @@ func TestCrossEntropy(t *testing.T) {
 		for _, smoothing := range []float64{0, 0.1, 0.5} {
 			t.Run(fmt.Sprint(name, smoothing), func(t *testing.T) {
 				same(t, [][]int64{{rows, classes}}, 1, kind.tolerance,
-					func(s *Scope, x []Tensor) Tensor {
-						return s.Reshape(s.CrossEntropySum(s.Cast(s.Scale(x[0], 5), kind.dtype), s.Int64s(targets, CPU, rows), smoothing), 1)
+					func(s *torch.Scope, x []torch.Tensor) torch.Tensor {
+						return s.Reshape(s.CrossEntropySum(s.Cast(s.Scale(x[0], 5), kind.dtype), s.Int64s(targets, torch.CPU, rows), smoothing), 1)
 					},
-					func(s *Scope, x []Tensor) Tensor { // (1-ε)·CE + ε·mean of -log p
+					func(s *torch.Scope, x []torch.Tensor) torch.Tensor { // (1-ε)·CE + ε·mean of -log p
 						logp := s.LogSoftmax(s.Scale(x[0], 5), 1)
-						right := s.Gather(logp, 1, s.Int64s(targets, CPU, rows, 1))
+						right := s.Gather(logp, 1, s.Int64s(targets, torch.CPU, rows, 1))
 						return s.Reshape(s.Add(s.Scale(s.Sum(right), smoothing-1), s.Scale(s.Sum(logp), -smoothing/classes)), 1)
 					})
 			})
@@ -295,8 +320,8 @@ func TestDropout(t *testing.T) {
 			for i := range ones {
 				ones[i] = 1
 			}
-			kept, _ := outcome(t, [][]int64{{rows, n}}, ones, func(s *Scope, x []Tensor) Tensor {
-				return s.Dropout(s.Cast(s.Add(s.Scale(x[0], 0), s.Float32s(ones, CPU, rows, n)), kind.dtype), p)
+			kept, _ := outcome(t, [][]int64{{rows, n}}, ones, func(s *torch.Scope, x []torch.Tensor) torch.Tensor {
+				return s.Dropout(s.Cast(s.Add(s.Scale(x[0], 0), s.Float32s(ones, torch.CPU, rows, n)), kind.dtype), p)
 			})
 			dropped, sums := 0, 0.0
 			for i, x := range kept {
@@ -311,12 +336,12 @@ func TestDropout(t *testing.T) {
 				t.Errorf("a share of %.4f was dropped, want about %g", share, p)
 			}
 			// The sum with a base drops in the same places, and so does the gradient.
-			added, _ := outcome(t, [][]int64{{rows, n}}, ones, func(s *Scope, x []Tensor) Tensor {
-				one := s.Float32s(ones, CPU, rows, n)
+			added, _ := outcome(t, [][]int64{{rows, n}}, ones, func(s *torch.Scope, x []torch.Tensor) torch.Tensor {
+				one := s.Float32s(ones, torch.CPU, rows, n)
 				return s.Add(s.AddDropped(x[0], s.Cast(one, kind.dtype), p), s.Scale(x[0], -1))
 			})
 			near(t, "base + dropout - base", added, kept, 1e-2)
-			_, back := outcome(t, [][]int64{{rows, n}, {rows, n}}, ones, func(s *Scope, x []Tensor) Tensor {
+			_, back := outcome(t, [][]int64{{rows, n}, {rows, n}}, ones, func(s *torch.Scope, x []torch.Tensor) torch.Tensor {
 				return s.AddDropped(x[0], s.Cast(x[1], kind.dtype), p)
 			})
 			near(t, "gradient of the base", back[0], ones, 1e-6)
@@ -327,15 +352,15 @@ func TestDropout(t *testing.T) {
 
 // The kernels' results are a function of their input, however many threads.
 func TestKernelsThreads(t *testing.T) {
-	before := Threads()
-	defer SetThreads(before)
+	before := torch.Threads()
+	defer torch.SetThreads(before)
 	var first []float32
 	for _, threads := range []int{1, 2, 3} {
-		SetThreads(threads)
-		y, g := outcome(t, [][]int64{{3, 70, 96}, {32}, {32}}, drawn(4, 3*70*32), func(s *Scope, x []Tensor) Tensor {
-			sep, used := s.Int64s([]int64{40, 70, 9}, CPU, 3), s.Int64s([]int64{70, 70, 55}, CPU, 3)
-			a := s.Attention(x[0], sep, used, Tensor{}, 4, 0.2, OwnAttention)
-			return s.GELU(s.LayerNorm(s.AddDropped(s.Narrow(x[0], 2, 0, 32), a, 0.1), x[1], x[2], 1e-5, Float32), true)
+		torch.SetThreads(threads)
+		y, g := outcome(t, [][]int64{{3, 70, 96}, {32}, {32}}, drawn(4, 3*70*32), func(s *torch.Scope, x []torch.Tensor) torch.Tensor {
+			sep, used := s.Int64s([]int64{40, 70, 9}, torch.CPU, 3), s.Int64s([]int64{70, 70, 55}, torch.CPU, 3)
+			a := s.Attention(x[0], sep, used, torch.Tensor{}, 4, 0.2, torch.OwnAttention)
+			return s.GELU(s.LayerNorm(s.AddDropped(s.Narrow(x[0], 2, 0, 32), a, 0.1), x[1], x[2], 1e-5, torch.Float32), true)
 		})
 		all := y
 		for _, x := range g {
@@ -350,10 +375,10 @@ func TestKernelsThreads(t *testing.T) {
 
 // A number that is not one stays so in bfloat16, and rounding is to the nearest.
 func TestBFloat16(t *testing.T) {
-	do(t, func(s *Scope) {
+	do(t, func(s *torch.Scope) {
 		x := []float32{1, 1.00390625, 1.01171875, 3.3895314e38, float32(math.NaN()), float32(math.Inf(1)), -0.1}
-		y := s.Floats(s.Dropout(s.Cast(s.Float32s(x, CPU, int64(len(x))), BFloat16), 1e-12))
-		want := s.Floats(s.Cast(s.Float32s(x, CPU, int64(len(x))), BFloat16))
+		y := s.Floats(s.Dropout(s.Cast(s.Float32s(x, torch.CPU, int64(len(x))), torch.BFloat16), 1e-12))
+		want := s.Floats(s.Cast(s.Float32s(x, torch.CPU, int64(len(x))), torch.BFloat16))
 		for i := range want {
 			if y[i] != want[i] && !(math.IsNaN(float64(y[i])) && math.IsNaN(float64(want[i]))) {
 				t.Errorf("%g became %g, want %g", x[i], y[i], want[i])

@@ -1,31 +1,33 @@
 //go:build cgo
 
-package torch
+package torch_test
 
 import (
 	"math"
 	"testing"
+
+	"github.com/glmkit/glmkit/runner/internal/torch"
 )
 
 // trained is two parameters of different decay with their moments and a book.
 type trained struct {
-	params, m, v []Tensor
-	book         Tensor
+	params, m, v []torch.Tensor
+	book         torch.Tensor
 }
 
 var decays = []float64{0.1, 0}
 
-func newTrained(s *Scope, book Book) *trained {
-	x := &trained{book: s.Book(book, CPU)}
+func newTrained(s *torch.Scope, book torch.Book) *trained {
+	x := &trained{book: s.Book(book, torch.CPU)}
 	for i, n := range []int64{6, 3} {
-		x.params = append(x.params, s.RequireGrad(s.Float32s(drawn(uint64(i), n), CPU, n)))
-		x.m, x.v = append(x.m, s.Zeros(Float32, CPU, n)), append(x.v, s.Zeros(Float32, CPU, n))
+		x.params = append(x.params, s.RequireGrad(s.Float32s(drawn(uint64(i), n), torch.CPU, n)))
+		x.m, x.v = append(x.m, s.Zeros(torch.Float32, torch.CPU, n)), append(x.v, s.Zeros(torch.Float32, torch.CPU, n))
 	}
 	return x
 }
 
 // backward makes the gradient of a loss times scale.
-func (x *trained) backward(s *Scope, scale float64) (loss Tensor) {
+func (x *trained) backward(s *torch.Scope, scale float64) (loss torch.Tensor) {
 	for _, p := range x.params {
 		square := s.Sum(s.Mul(p, s.Mul(p, p)))
 		if loss.Defined() {
@@ -37,8 +39,8 @@ func (x *trained) backward(s *Scope, scale float64) (loss Tensor) {
 	return loss
 }
 
-func (x *trained) all(s *Scope) (all []float32) {
-	for _, list := range [][]Tensor{x.params, x.m, x.v} {
+func (x *trained) all(s *torch.Scope) (all []float32) {
+	for _, list := range [][]torch.Tensor{x.params, x.m, x.v} {
 		for _, t := range list {
 			all = append(all, s.Floats(t)...)
 		}
@@ -48,7 +50,7 @@ func (x *trained) all(s *Scope) (all []float32) {
 
 const stepLR, beta1, beta2, stepEps, clip = 0.01, 0.9, 0.98, 1e-6, 0.5
 
-func (x *trained) step(t *testing.T, s *Scope, loss Tensor, window int) Figures {
+func (x *trained) step(t *testing.T, s *torch.Scope, loss torch.Tensor, window int) torch.Figures {
 	t.Helper()
 	r := s.DeviceStep(loss, x.params, x.m, x.v, decays, x.book, stepLR, beta1, beta2, stepEps, clip, window)
 	if s.Err() != nil {
@@ -65,8 +67,8 @@ func (x *trained) step(t *testing.T, s *Scope, loss Tensor, window int) Figures 
 // and do not depend on the loss scale.
 func TestDeviceStep(t *testing.T) {
 	for _, scale := range []float64{1, 1024} {
-		do(t, func(s *Scope) {
-			host, there := newTrained(s, Book{Scale: 1}), newTrained(s, Book{Scale: scale})
+		do(t, func(s *torch.Scope) {
+			host, there := newTrained(s, torch.Book{Scale: 1}), newTrained(s, torch.Book{Scale: scale})
 			for step := int64(1); step <= 6; step++ {
 				loss := s.Item(host.backward(s, 1))
 				norm := s.GradNorm(host.params)
@@ -89,11 +91,11 @@ func TestDeviceStep(t *testing.T) {
 // A gradient that is not finite changes nothing but the book: the scale halves,
 // and doubles after a window of clean steps.
 func TestLossScale(t *testing.T) {
-	do(t, func(s *Scope) {
-		x := newTrained(s, Book{Updates: 7, Scale: 4, Clean: 1})
+	do(t, func(s *torch.Scope) {
+		x := newTrained(s, torch.Book{Updates: 7, Scale: 4, Clean: 1})
 		x.backward(s, 4)
-		first := x.step(t, s, s.Ones(Float32, CPU, 1), 3)
-		if want := (Book{8, 4, 2}); first.Book != want || first.Loss != 1 {
+		first := x.step(t, s, s.Ones(torch.Float32, torch.CPU, 1), 3)
+		if want := (torch.Book{8, 4, 2}); first.Book != want || first.Loss != 1 {
 			t.Errorf("after a clean step: %+v", first)
 		}
 		before := x.all(s)
@@ -117,24 +119,24 @@ func TestLossScale(t *testing.T) {
 			t.Errorf("scales %v after clean steps, want %v", scales, want)
 		}
 		// It does not fall below 1, and stays where there is no window.
-		x.book = s.Book(Book{Scale: 1}, CPU)
+		x.book = s.Book(torch.Book{Scale: 1}, torch.CPU)
 		if f := x.step(t, s, x.backward(s, math.Inf(1)), 3); f.Book.Scale != 1 {
 			t.Errorf("scale %v", f.Book.Scale)
 		}
-		if f := x.step(t, s, x.backward(s, math.Inf(1)), 0); f.Finite || f.Book != (Book{Scale: 1}) {
+		if f := x.step(t, s, x.backward(s, math.Inf(1)), 0); f.Finite || f.Book != (torch.Book{Scale: 1}) {
 			t.Errorf("without a window: %+v", f)
 		}
 		// A reading that nobody waits for is freed, one that ended is left alone.
 		r := s.DeviceStep(x.backward(s, 1), x.params, x.m, x.v, decays, x.book, stepLR, beta1, beta2, stepEps, clip, 0)
 		r.Drop()
 		r.Drop()
-		(*Reading)(nil).Drop()
+		(*torch.Reading)(nil).Drop()
 	})
-	err := Do(func() error {
-		s := NewScope()
+	err := torch.Do(func() error {
+		s := torch.NewScope()
 		defer s.Close()
-		w := s.RequireGrad(s.Ones(Float32, CPU, 2))
-		s.DeviceStep(s.Ones(Float32, CPU, 1), []Tensor{w}, []Tensor{w}, []Tensor{w}, decays[:1], s.Book(Book{Scale: 1}, CPU), 1, beta1, beta2, 1, 0, 0)
+		w := s.RequireGrad(s.Ones(torch.Float32, torch.CPU, 2))
+		s.DeviceStep(s.Ones(torch.Float32, torch.CPU, 1), []torch.Tensor{w}, []torch.Tensor{w}, []torch.Tensor{w}, decays[:1], s.Book(torch.Book{Scale: 1}, torch.CPU), 1, beta1, beta2, 1, 0, 0)
 		return s.Err()
 	})
 	if err == nil {

@@ -1,10 +1,12 @@
 //go:build cgo
 
-package torch
+package torch_test
 
 import (
 	"strings"
 	"testing"
+
+	"github.com/glmkit/glmkit/runner/internal/torch"
 )
 
 // packedRows lists, in the order of a packing, the rows of a batch padded to
@@ -27,14 +29,14 @@ func packedRows(a, b []int64, length int64) (rows []int64) {
 // libtorch there is one.
 func TestPackedAttention(t *testing.T) {
 	const heads, hidden = 2, 32
-	if err := PackedProblem(CPU, Float32, hidden/heads, 0); err != nil {
+	if err := torch.PackedProblem(torch.CPU, torch.Float32, hidden/heads, 0); err != nil {
 		if !strings.Contains(err.Error(), "from libtorch 2.") {
-			t.Errorf("packed attention is refused, but not for the version %s: %v", Version(), err)
+			t.Errorf("packed attention is refused, but not for the version %s: %v", torch.Version(), err)
 		}
-		s := NewScope()
+		s := torch.NewScope()
 		defer s.Close()
-		p := s.Packing([]int64{2}, []int64{1}, CPU)
-		if s.PackedAttention(s.Zeros(Float32, CPU, 1, 3, 3*hidden), p, heads, 0); s.Err() == nil {
+		p := s.Packing([]int64{2}, []int64{1}, torch.CPU)
+		if s.PackedAttention(s.Zeros(torch.Float32, torch.CPU, 1, 3, 3*hidden), p, heads, 0); s.Err() == nil {
 			t.Error("packed attention is refused, and computes")
 		}
 		return
@@ -53,14 +55,14 @@ func TestPackedAttention(t *testing.T) {
 		for kindName, kind := range types {
 			t.Run(name+"/"+kindName, func(t *testing.T) {
 				same(t, [][]int64{{sequences * length, 3 * hidden}}, int64(len(rows))*hidden, max(kind.tolerance, 1e-5),
-					func(s *Scope, x []Tensor) Tensor {
-						qkv := s.Cast(s.Rows(x[0], s.Int64s(rows, CPU, int64(len(rows)))), kind.dtype)
-						y := s.PackedAttention(s.Reshape(qkv, 1, -1, 3*hidden), s.Packing(a, b, CPU), heads, 0)
-						return s.Reshape(s.Cast(y, Float32), -1, hidden)
+					func(s *torch.Scope, x []torch.Tensor) torch.Tensor {
+						qkv := s.Cast(s.Rows(x[0], s.Int64s(rows, torch.CPU, int64(len(rows)))), kind.dtype)
+						y := s.PackedAttention(s.Reshape(qkv, 1, -1, 3*hidden), s.Packing(a, b, torch.CPU), heads, 0)
+						return s.Reshape(s.Cast(y, torch.Float32), -1, hidden)
 					},
-					func(s *Scope, x []Tensor) Tensor {
-						y := s.Attention(s.Reshape(x[0], sequences, length, 3*hidden), s.Int64s(a, CPU, sequences), s.Int64s(ends, CPU, sequences), Tensor{}, heads, 0, PlainAttention)
-						return s.Rows(s.Reshape(y, -1, hidden), s.Int64s(rows, CPU, int64(len(rows))))
+					func(s *torch.Scope, x []torch.Tensor) torch.Tensor {
+						y := s.Attention(s.Reshape(x[0], sequences, length, 3*hidden), s.Int64s(a, torch.CPU, sequences), s.Int64s(ends, torch.CPU, sequences), torch.Tensor{}, heads, 0, torch.PlainAttention)
+						return s.Rows(s.Reshape(y, -1, hidden), s.Int64s(rows, torch.CPU, int64(len(rows))))
 					})
 			})
 		}
@@ -69,13 +71,13 @@ func TestPackedAttention(t *testing.T) {
 
 // What packed attention cannot do it says before a run begins, and as an error.
 func TestPackedAttentionRefuses(t *testing.T) {
-	if err := PackedProblem(CPU, Float32, 16, 0.1); err == nil {
+	if err := torch.PackedProblem(torch.CPU, torch.Float32, 16, 0.1); err == nil {
 		t.Error("dropout on a CPU is taken")
 	}
-	err := Do(func() error {
-		s := NewScope()
+	err := torch.Do(func() error {
+		s := torch.NewScope()
 		defer s.Close()
-		s.PackedAttention(s.Zeros(Float32, CPU, 1, 3, 48), s.Packing([]int64{0, 1}, []int64{1, 1}, CPU), 1, 0)
+		s.PackedAttention(s.Zeros(torch.Float32, torch.CPU, 1, 3, 48), s.Packing([]int64{0, 1}, []int64{1, 1}, torch.CPU), 1, 0)
 		return s.Err()
 	})
 	if err == nil || !strings.Contains(err.Error(), "without a Part A") {

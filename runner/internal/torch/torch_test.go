@@ -1,25 +1,27 @@
 //go:build cgo
 
-package torch
+package torch_test
 
 import (
 	"math"
 	"strings"
 	"testing"
+
+	"github.com/glmkit/glmkit/runner/internal/torch"
 )
 
 // do runs f on the tensor thread inside a scope and fails the test on error or
 // when handles are left over.
-func do(t *testing.T, f func(s *Scope)) {
+func do(t *testing.T, f func(s *torch.Scope)) {
 	t.Helper()
-	err := Do(func() error {
-		before := Live()
-		s := NewScope()
+	err := torch.Do(func() error {
+		before := torch.Live()
+		s := torch.NewScope()
 		f(s)
 		err := s.Err()
 		s.Close()
-		if Live() != before {
-			t.Errorf("%d handles left over", Live()-before)
+		if torch.Live() != before {
+			t.Errorf("%d handles left over", torch.Live()-before)
 		}
 		return err
 	})
@@ -29,27 +31,27 @@ func do(t *testing.T, f func(s *Scope)) {
 }
 
 func TestLinearBackward(t *testing.T) {
-	do(t, func(s *Scope) {
-		w := s.RequireGrad(s.Float32s([]float32{1, 2, 3, 4}, CPU, 2, 2))
-		x := s.Float32s([]float32{1, -1}, CPU, 1, 2)
-		y := s.Linear(x, w, Tensor{})
+	do(t, func(s *torch.Scope) {
+		w := s.RequireGrad(s.Float32s([]float32{1, 2, 3, 4}, torch.CPU, 2, 2))
+		x := s.Float32s([]float32{1, -1}, torch.CPU, 1, 2)
+		y := s.Linear(x, w, torch.Tensor{})
 		if got := s.Floats(y); got[0] != -1 || got[1] != -1 {
 			t.Errorf("linear = %v", got)
 		}
 		s.Backward(s.Sum(s.Mul(y, y)))
-		if got, want := s.GradNorm([]Tensor{w}), 4.0; math.Abs(got-want) > 1e-6 {
+		if got, want := s.GradNorm([]torch.Tensor{w}), 4.0; math.Abs(got-want) > 1e-6 {
 			t.Errorf("gradient norm = %v, want %v", got, want)
 		}
 	})
 }
 
 func TestErrorSticks(t *testing.T) {
-	err := Do(func() error {
-		s := NewScope()
+	err := torch.Do(func() error {
+		s := torch.NewScope()
 		defer s.Close()
-		a := s.Zeros(Float32, CPU, 2, 3)
-		b := s.Zeros(Float32, CPU, 2, 3)
-		c := s.Linear(a, s.Reshape(b, 3, 2), Tensor{})
+		a := s.Zeros(torch.Float32, torch.CPU, 2, 3)
+		b := s.Zeros(torch.Float32, torch.CPU, 2, 3)
+		c := s.Linear(a, s.Reshape(b, 3, 2), torch.Tensor{})
 		s.Add(c, a)
 		return s.Err()
 	})
@@ -59,22 +61,22 @@ func TestErrorSticks(t *testing.T) {
 }
 
 func TestPanicBecomesError(t *testing.T) {
-	err := Do(func() error { panic("boom") })
+	err := torch.Do(func() error { panic("boom") })
 	if err == nil || !strings.Contains(err.Error(), "boom") {
 		t.Errorf("error = %v", err)
 	}
-	if err := Do(func() error { return nil }); err != nil {
+	if err := torch.Do(func() error { return nil }); err != nil {
 		t.Errorf("the thread did not survive: %v", err)
 	}
 }
 
 func TestGradModeHolds(t *testing.T) {
-	do(t, func(s *Scope) {
-		SetGrad(false)
-		defer SetGrad(true)
-		w := s.RequireGrad(s.Ones(Float32, CPU, 2, 2))
+	do(t, func(s *torch.Scope) {
+		torch.SetGrad(false)
+		defer torch.SetGrad(true)
+		w := s.RequireGrad(s.Ones(torch.Float32, torch.CPU, 2, 2))
 		y := s.Sum(s.Mul(w, w))
-		s2 := NewScope()
+		s2 := torch.NewScope()
 		defer s2.Close()
 		s2.Backward(y)
 		if s2.Err() == nil {
@@ -86,11 +88,11 @@ func TestGradModeHolds(t *testing.T) {
 func TestSeedReplays(t *testing.T) {
 	var draws [2][]float32
 	for i := range draws {
-		do(t, func(s *Scope) {
-			if err := Seed(42); err != nil {
+		do(t, func(s *torch.Scope) {
+			if err := torch.Seed(42); err != nil {
 				t.Error(err)
 			}
-			draws[i] = s.Floats(s.Dropout(s.Ones(Float32, CPU, 64), 0.5))
+			draws[i] = s.Floats(s.Dropout(s.Ones(torch.Float32, torch.CPU, 64), 0.5))
 		})
 	}
 	for i := range draws[0] {
@@ -115,13 +117,13 @@ func TestAdamWStep(t *testing.T) {
 			want[i] -= lr * (m[i] / (1 - math.Pow(beta1, float64(step)))) / (math.Sqrt(v[i]/(1-math.Pow(beta2, float64(step)))) + eps)
 		}
 	}
-	do(t, func(s *Scope) {
-		w := s.RequireGrad(s.Float32s([]float32{0.5, -1.5, 2}, CPU, 3))
-		mt, vt := s.Zeros(Float32, CPU, 3), s.Zeros(Float32, CPU, 3)
+	do(t, func(s *torch.Scope) {
+		w := s.RequireGrad(s.Float32s([]float32{0.5, -1.5, 2}, torch.CPU, 3))
+		mt, vt := s.Zeros(torch.Float32, torch.CPU, 3), s.Zeros(torch.Float32, torch.CPU, 3)
 		for step := int64(1); step <= 3; step++ {
-			s.ZeroGrad([]Tensor{w})
+			s.ZeroGrad([]torch.Tensor{w})
 			s.Backward(s.Sum(s.Mul(w, w)))
-			s.AdamW([]Tensor{w}, []Tensor{mt}, []Tensor{vt}, []float64{decay}, lr, beta1, beta2, eps, step, 1)
+			s.AdamW([]torch.Tensor{w}, []torch.Tensor{mt}, []torch.Tensor{vt}, []float64{decay}, lr, beta1, beta2, eps, step, 1)
 		}
 		for i, got := range s.Floats(w) {
 			if math.Abs(float64(got)-want[i]) > 1e-6 {
