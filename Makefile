@@ -67,7 +67,7 @@ demo: build ## pretrain, finetune and compare a small GLM and BERT on a made-up 
 	./glmkit report demo/results --published none
 
 soak: build ## train 20,000 steps and watch the memory; kill training at every write of a run
-	GLMKIT_SOAK=1 $(GO) test -count 1 -timeout $(TIMEOUT) -v -run 'TestMemoryDoesNotGrow|TestTrainFromEveryState' ./runner ./cmd/glmkit
+	GLMKIT_SOAK=1 $(GO) test -count 1 -timeout $(TIMEOUT) -v -run 'TestMemoryDoesNotGrow|TestTrainFromEveryState|TestTrainSurvivesKills' ./runner ./cmd/glmkit
 
 bench: build ## measure glmkit beside its peers
 	bench/run.sh

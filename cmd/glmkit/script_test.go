@@ -29,7 +29,12 @@ func TestMain(m *testing.M) {
 //	[cgo]                         true where this binary has libtorch
 //	[oracle] [data]               true where $GLMKIT_ORACLE, $GLMKIT_DATA are folders
 //	$GLMKIT_ORACLE $GLMKIT_DATA   absolute paths of the reference vectors and real data
+//
+// A command of a binary with libtorch needs half a second to start, one without a
+// fiftieth of that. So a script in which no model works skips where it is [cgo]:
+// make test runs the tests of both binaries.
 func TestScript(t *testing.T) {
+	t.Parallel() // beside the tests that wait for processes
 	folders := map[string]string{
 		"oracle": sharedFolder(t, "GLMKIT_ORACLE", "../shared/oracle"),
 		"data":   sharedFolder(t, "GLMKIT_DATA", "../shared/data"),
