@@ -171,6 +171,9 @@ func (f intervalPlot) DataRange() (xmin, xmax, ymin, ymax float64) {
 			see(run.Value)
 		}
 	}
+	if xmin == xmax { // a stretch of the scale around the only value
+		xmin, xmax = max(xmin-5, min(xmin, 0)), min(xmax+5, max(xmax, 100))
+	}
 	margin := 0.04 * (xmax - xmin)
 	return xmin - margin, xmax + margin, -0.6, float64(len(f.rows)) - 0.4
 }
@@ -216,24 +219,43 @@ func (f differencePlot) DataRange() (xmin, xmax, ymin, ymax float64) {
 	return xmin - margin, xmax + margin, -0.7, float64(len(f.cells)) - 0.3
 }
 
-// evenTicks are at most about six ticks at round values.
+// evenTicks are at most about six ticks at round values, each with a label of its
+// own.
 type evenTicks struct{ label func(float64) string }
 
 // Ticks implements plot.Ticker.
-func (e evenTicks) Ticks(low, high float64) (ticks []plot.Tick) {
-	size := math.Pow(10, math.Floor(math.Log10((high-low)/5)))
-	step := size
-	for _, times := range []float64{2, 5, 10} {
-		if (high-low)/step <= 6 {
-			break
+func (e evenTicks) Ticks(low, high float64) []plot.Tick {
+	// The first size is nothing for an empty range: no tick.
+	for size := math.Pow(10, math.Floor(math.Log10((high-low)/5))); size > 0 && !math.IsInf(size, 1); size *= 10 {
+		for _, times := range []float64{1, 2, 5} {
+			if step := times * size; (high-low)/step <= 6 {
+				if ticks := e.every(step, low, high); distinct(ticks) {
+					return ticks
+				}
+			}
 		}
-		step = times * size
 	}
+	return nil
+}
+
+// every is a tick at each multiple of step.
+func (e evenTicks) every(step, low, high float64) (ticks []plot.Tick) {
 	for i := math.Ceil(low / step); i*step <= high; i++ {
 		at := i*step + 0 // no minus before zero
 		ticks = append(ticks, plot.Tick{Value: at, Label: e.label(at)})
 	}
 	return ticks
+}
+
+// distinct tells whether no two neighbours bear one label, as counts do between
+// whole numbers.
+func distinct(ticks []plot.Tick) bool {
+	for i := 1; i < len(ticks); i++ {
+		if ticks[i].Label == ticks[i-1].Label {
+			return false
+		}
+	}
+	return true
 }
 
 // plainNumber labels a tick as it is, countNumber with k, M and B.

@@ -268,6 +268,11 @@ func (f curveFigure) draw() (Figure, error) {
 				said = append(said, fmt.Sprintf("validation %.3g at the end", valid.ys[n-1]))
 			}
 		}
+		for _, axis := range []*plot.Axis{&p.X, &p.Y} {
+			if axis.Min == axis.Max && axis.Min > 0 { // the only value stands in the middle
+				axis.Min, axis.Max = 0, 2*axis.Max
+			}
+		}
 		if f.fromZero {
 			p.Y.Min = 0
 		}

@@ -402,7 +402,8 @@ func (b *builder) warnDetectable() {
 	list := func(row Row, least func(*Test) float64, counted bool) string {
 		var of []string
 		for i, cell := range row.Cells {
-			if cell == nil || cell.Test == nil || least(cell.Test) == 0 {
+			few := cell != nil && cell.Units > 0 && cell.Units < fewUnits // warnUnits says so
+			if cell == nil || few || cell.Test == nil || least(cell.Test) == 0 {
 				continue
 			}
 			entry := b.table.Columns[i].String()
