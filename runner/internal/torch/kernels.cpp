@@ -1,73 +1,16 @@
 // The parts of a Transformer's training step that a CPU spends its time on when
 // they are put together from libtorch's single operations: dropout, whose numbers
-// libtorch draws one after the other; attention over a T x T mask; the passes over
-// memory between one operation and the next. Matrix products stay with libtorch.
+// libtorch draws one after the other, and the passes over memory between one operation
+// and the next. Matrix products stay with libtorch; attention is in attention.cpp.
 //
 // Each is an autograd function on float32 or bfloat16 tensors that computes in
 // float32. None depends on the number of threads: random numbers are a function of
 // a seed and a place, and sums are taken over fixed parts.
-#include "guard.h"
-#include "rows.h"
+#include "kernels.h"
 
-#include <ATen/CPUGeneratorImpl.h>
-#include <ATen/Parallel.h>
-#include <torch/torch.h>
-#include <torch/version.h>
-
-#include <algorithm>
-#include <cmath>
-#include <stdexcept>
 #include <vector>
 
-#if AT_PARALLEL_OPENMP && !defined(_OPENMP)
-#error "without -fopenmp at::parallel_for runs on one thread"
-#endif
-
 namespace {
-
-using torch::Tensor;
-using torch::autograd::AutogradContext;
-using torch::autograd::Function;
-using torch::autograd::tensor_list;
-
-// Drop of probability p with a number of libtorch's generator as its seed:
-// torch.manual_seed decides it.
-Drop make_drop(double p) {
-  if (p <= 0)
-    return {0, 0, 1};
-  auto generator = at::detail::getDefaultCPUGenerator();
-  std::lock_guard<std::mutex> lock(generator.mutex());
-  return {generator.get<at::CPUGeneratorImpl>()->random64(), (uint32_t)std::min(p * 4294967296.0, 4294967295.0), (float)(1 / (1 - p))};
-}
-
-void keep(AutogradContext *ctx, Drop d) {
-  ctx->saved_data["seed"] = (int64_t)d.seed;
-  ctx->saved_data["below"] = (int64_t)d.below;
-  ctx->saved_data["scale"] = (double)d.scale;
-}
-Drop kept(AutogradContext *ctx) {
-  return {(uint64_t)ctx->saved_data["seed"].toInt(), (uint32_t)ctx->saved_data["below"].toInt(), (float)ctx->saved_data["scale"].toDouble()};
-}
-
-// The key of a row's random numbers (SplitMix64).
-uint64_t row_key(Drop d, uint64_t row) {
-  uint64_t x = d.seed + (row + 1) * 0x9e3779b97f4a7c15u;
-  x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
-  x = (x ^ x >> 27) * 0x94d049bb133111ebu;
-  return x ^ x >> 31;
-}
-
-// Calls f with a null pointer to x's elements.
-template <class F> void by_type(const Tensor &x, F f) {
-  if (x.scalar_type() == at::kFloat)
-    f((float *)nullptr);
-  else if (x.scalar_type() == at::kBFloat16)
-    f((bf16 *)nullptr);
-  else
-    throw std::runtime_error("the elements are neither float32 nor bfloat16");
-}
-
-template <class T> T *elements(const Tensor &x) { return static_cast<T *>(x.data_ptr()); }
 
 int64_t rows_of(const Tensor &x) { return x.numel() / x.size(-1); }
 
@@ -186,131 +129,6 @@ struct GELU : Function<GELU> {
   }
 };
 
-// Attention of GLM and of BERT without a mask: of used[b] tokens, those before
-// sep[b] read each other, those behind it read all up to themselves. Scores exist
-// for one head and a stretch of rows at a time, and are made anew in the backward
-// pass (Dao et al. 2022, FlashAttention, with stretches that fit a CPU's cache).
-// Where Part B is a root and branches (starts has elements), a row skips the
-// columns from sep[b]+1 up to starts[b][row].
-struct Attention : Function<Attention> {
-  static constexpr int64_t kRows = 128;
-
-  // A stretch of rows: all in Part A, or all behind it. They read columns, but
-  // row i of Part B only those up to i.
-  struct Stretch {
-    int64_t from, to, columns;
-    bool causal;
-    int64_t seen(int64_t i) const { return causal ? i + 1 : columns; }
-  };
-  static std::vector<Stretch> stretches(int64_t sep, int64_t used) {
-    std::vector<Stretch> all;
-    sep = std::min(sep, used);
-    for (int64_t r = 0; r < sep; r += kRows)
-      all.push_back({r, std::min(r + kRows, sep), sep, false});
-    for (int64_t r = sep; r < used; r += kRows)
-      all.push_back({r, std::min(r + kRows, used), std::min(r + kRows, used), true});
-    return all;
-  }
-
-  // The queries (0), keys (1) or values (2) of one head, or of gradients alike.
-  static Tensor part(const Tensor &qkv, int64_t b, int64_t used, int64_t which, int64_t head, int64_t heads) {
-    const int64_t hidden = qkv.size(2) / 3, d = hidden / heads;
-    return qkv.select(0, b).narrow(0, 0, used).narrow(1, which * hidden + head * d, d);
-  }
-
-  // Puts scores of nothing where rows must not look: the other branches.
-  template <class T> static void skip(T *scores, const Stretch &s, const Tensor &starts, int64_t b, int64_t sep) {
-    if (!s.causal || starts.numel() == 0)
-      return;
-    const T nothing = std::is_same<T, bf16>::value ? (T)0xff61 : (T)-3.0e38f; // both about -3e38
-    for (int64_t i = s.from; i < s.to; i++) {
-      const int64_t start = elements<int64_t>(starts)[b * starts.size(1) + i];
-      std::fill(scores + (i - s.from) * s.columns + std::min(sep + 1, start), scores + (i - s.from) * s.columns + start, nothing);
-    }
-  }
-
-  static Tensor forward(AutogradContext *ctx, Tensor qkv, Tensor sep, Tensor used, Tensor starts, int64_t heads, double p) {
-    const Drop drop = make_drop(p);
-    keep(ctx, drop);
-    ctx->saved_data["heads"] = heads;
-    qkv = qkv.contiguous();
-    const int64_t batch = qkv.size(0), length = qkv.size(1), hidden = qkv.size(2) / 3, d = hidden / heads;
-    const float scale = 1 / std::sqrt((float)d);
-    Tensor out = torch::zeros({batch, length, hidden}, qkv.options());
-    Tensor moments = torch::empty({batch, heads, length, 2}, qkv.options().dtype(at::kFloat));
-    by_type(qkv, [&](auto *type) {
-      using T = std::remove_pointer_t<decltype(type)>;
-      at::parallel_for(0, batch * heads, 1, [&](int64_t first, int64_t last) {
-        at::AutoDispatchBelowADInplaceOrView below;
-        for (int64_t bh = first; bh < last; bh++) {
-          const int64_t b = bh / heads, h = bh % heads, n = elements<int64_t>(used)[b];
-          const Tensor q = part(qkv, b, n, 0, h, heads).contiguous();
-          const Tensor k = part(qkv, b, n, 1, h, heads).contiguous().t();
-          const Tensor v = part(qkv, b, n, 2, h, heads).contiguous();
-          for (const Stretch &s : stretches(elements<int64_t>(sep)[b], n)) {
-            Tensor scores = at::mm(q.narrow(0, s.from, s.to - s.from), k.narrow(1, 0, s.columns)).contiguous();
-            skip(elements<T>(scores), s, starts, b, elements<int64_t>(sep)[b]);
-            for (int64_t i = s.from; i < s.to; i++)
-              row<T>().exponentials(elements<T>(scores) + (i - s.from) * s.columns, s.columns, s.seen(i), scale, drop,
-                                    row_key(drop, bh * length + i), elements<float>(moments) + 2 * (bh * length + i));
-            const Tensor sums = at::mm(scores, v.narrow(0, 0, s.columns)).contiguous();
-            for (int64_t i = s.from; i < s.to; i++)
-              row<T>().scaled(elements<T>(out) + (b * length + i) * hidden + h * d, elements<T>(sums) + (i - s.from) * d, d,
-                              1 / elements<float>(moments)[2 * (bh * length + i) + 1]);
-          }
-        }
-      });
-    });
-    ctx->save_for_backward({qkv, sep, used, out, moments, starts});
-    return out;
-  }
-
-  static tensor_list backward(AutogradContext *ctx, tensor_list gradients) {
-    auto saved = ctx->get_saved_variables();
-    const Tensor &qkv = saved[0], &sep = saved[1], &used = saved[2], &out = saved[3], &moments = saved[4], &starts = saved[5];
-    const Drop drop = kept(ctx);
-    const int64_t heads = ctx->saved_data["heads"].toInt();
-    const int64_t batch = qkv.size(0), length = qkv.size(1), hidden = qkv.size(2) / 3, d = hidden / heads;
-    const float scale = 1 / std::sqrt((float)d);
-    const Tensor g = gradients[0].contiguous();
-    Tensor dqkv = torch::zeros_like(qkv);
-    by_type(qkv, [&](auto *type) {
-      using T = std::remove_pointer_t<decltype(type)>;
-      at::parallel_for(0, batch * heads, 1, [&](int64_t first, int64_t last) {
-        at::AutoDispatchBelowADInplaceOrView below;
-        for (int64_t bh = first; bh < last; bh++) {
-          const int64_t b = bh / heads, h = bh % heads, n = elements<int64_t>(used)[b];
-          const Tensor q = part(qkv, b, n, 0, h, heads).contiguous();
-          const Tensor k = part(qkv, b, n, 1, h, heads).contiguous();
-          const Tensor v = part(qkv, b, n, 2, h, heads).contiguous().t();
-          const Tensor go = g.select(0, b).narrow(0, 0, n).narrow(1, h * d, d).contiguous();
-          Tensor dk = torch::zeros({n, d}, moments.options()), dv = torch::zeros({n, d}, moments.options());
-          for (const Stretch &s : stretches(elements<int64_t>(sep)[b], n)) {
-            const int64_t count = s.to - s.from;
-            const Tensor qs = q.narrow(0, s.from, count), gs = go.narrow(0, s.from, count);
-            Tensor p = at::mm(qs, k.narrow(0, 0, s.columns).t()).contiguous();
-            Tensor dp = at::mm(gs, v.narrow(1, 0, s.columns)).contiguous();
-            skip(elements<T>(p), s, starts, b, elements<int64_t>(sep)[b]);
-            for (int64_t i = s.from; i < s.to; i++) {
-              const float dot = row<T>().product(elements<T>(g) + (b * length + i) * hidden + h * d,
-                                                 elements<T>(out) + (b * length + i) * hidden + h * d, d);
-              row<T>().softmax_back(elements<T>(p) + (i - s.from) * s.columns, elements<T>(dp) + (i - s.from) * s.columns, s.columns,
-                                    s.seen(i), scale, drop, row_key(drop, bh * length + i), elements<float>(moments) + 2 * (bh * length + i), dot);
-            }
-            part(dqkv, b, n, 0, h, heads).narrow(0, s.from, count).copy_(at::mm(dp, k.narrow(0, 0, s.columns)));
-            const Tensor dks = at::mm(dp.t(), qs).contiguous(), dvs = at::mm(p.t(), gs).contiguous();
-            row<T>().accumulate(elements<float>(dk), elements<T>(dks), s.columns * d);
-            row<T>().accumulate(elements<float>(dv), elements<T>(dvs), s.columns * d);
-          }
-          part(dqkv, b, n, 1, h, heads).copy_(dk);
-          part(dqkv, b, n, 2, h, heads).copy_(dv);
-        }
-      });
-    });
-    return {dqkv, Tensor(), Tensor(), Tensor(), Tensor(), Tensor()};
-  }
-};
-
 // The summed cross-entropy of logits [N, V] against targets [N].
 // Of the target's probability a share, smoothing, is spread over all: the loss of
 // a row is log_sum - (1 - smoothing) * logit - smoothing * mean of logits.
@@ -355,42 +173,9 @@ struct CrossEntropy : Function<CrossEntropy> {
   }
 };
 
-// Attention as libtorch has it, over a mask of [B, 1, T, T].
-Tensor masked_attention(const Tensor &qkv, const Tensor &sep, const Tensor &starts, int64_t heads, double dropout, int form) {
-  const int64_t batch = qkv.size(0), length = qkv.size(1), hidden = qkv.size(2) / 3;
-  const auto parts = qkv.view({batch, length, 3, heads, hidden / heads}).permute({2, 0, 3, 1, 4});
-  const Tensor q = parts[0], k = parts[1], v = parts[2];
-  const Tensor i = torch::arange(length, sep.options());
-  const Tensor column = i.view({1, 1, 1, length});
-  Tensor mask = i.view({1, 1, length, 1}).ge(column);
-  const Tensor ends = sep.view({-1, 1, 1, 1});
-  if (starts.numel() > 0)
-    mask = mask.logical_and(column.ge(starts.view({batch, 1, length, 1})).logical_or(column.eq(ends)));
-  mask = mask.logical_or(column.lt(ends));
-  Tensor out;
-  if (form == GK_LIBTORCH_ATTENTION) {
-#if TORCH_VERSION_MAJOR >= 2
-    out = at::scaled_dot_product_attention(q, k, v, mask, dropout, false);
-#else
-    throw std::runtime_error("fused attention: not in this libtorch");
-#endif
-  } else {
-    // The value of masked scores as in the GLM repository: finite, so that a row
-    // without any key stays a number.
-    Tensor scores = torch::matmul(q * (1 / std::sqrt((double)q.size(-1))), k.transpose(-2, -1));
-    Tensor probabilities = torch::softmax(scores.masked_fill(mask.logical_not(), -65504.0), -1);
-    if (dropout > 0)
-      probabilities = torch::dropout(probabilities, dropout, true);
-    out = torch::matmul(probabilities, v);
-  }
-  return out.transpose(1, 2).reshape({batch, length, hidden});
-}
-
 } // namespace
 
 extern "C" {
-
-int gk_has_fused_attention(void) { return TORCH_VERSION_MAJOR >= 2; }
 
 int gk_has_bfloat16(void) {
 #ifdef HAVE_TARGETS
@@ -426,16 +211,6 @@ char *gk_gelu(gk_tensor *out, gk_tensor x, int tanh_approximation) {
       *out = own(GELU::apply(T(x)));
     else
       *out = own(torch::gelu(T(x), tanh_approximation ? "tanh" : "none"));
-  });
-}
-
-char *gk_attention(gk_tensor *out, gk_tensor qkv, gk_tensor sep, gk_tensor used, gk_tensor starts, int64_t heads, double dropout, int form) {
-  return guard([&] {
-    const Tensor branches = starts ? T(starts) : torch::empty({0}, T(sep).options());
-    if (form == GK_OWN_ATTENTION)
-      *out = own(Attention::apply(T(qkv), T(sep), T(used), branches, heads, dropout));
-    else
-      *out = own(masked_attention(T(qkv), T(sep), branches, heads, dropout, form));
   });
 }
 

@@ -86,11 +86,16 @@ var types = map[string]struct {
 }{"float32": {torch.Float32, 2e-6}, "bfloat16": {torch.BFloat16, 2e-2}}
 
 func TestAttentionForms(t *testing.T) {
-	// Lengths on both sides of the vectors' 16 and the stretches' 128.
-	for _, size := range []struct{ length, sep, sep2, used2 int64 }{{9, 5, 3, 9}, {37, 20, 11, 30}, {300, 170, 290, 290}, {140, 1, 128, 129}} {
+	// Lengths on both sides of the vectors' 16 and the stretches' 96; heads of an odd
+	// size, and of more than a tile's 64 columns.
+	for _, size := range []struct {
+		length, sep, sep2, used2 int64
+		heads                    int
+		hidden                   int64
+	}{{9, 5, 3, 9, 2, 24}, {37, 20, 11, 30, 2, 18}, {300, 170, 290, 290, 2, 24}, {140, 1, 128, 129, 1, 80}, {131, 97, 60, 131, 3, 27}} {
 		for name, kind := range types {
 			branching := func(t *testing.T, branches bool) {
-				const heads, hidden = 2, 24
+				hidden := size.hidden
 				rows := func(s *torch.Scope) (sep, used torch.Tensor) {
 					return s.Int64s([]int64{size.sep, size.sep2}, torch.CPU, 2), s.Int64s([]int64{size.length, size.used2}, torch.CPU, 2)
 				}
@@ -101,7 +106,7 @@ func TestAttentionForms(t *testing.T) {
 						if branches {
 							starts = s.Int64s(branchStarts(size.length, size.sep, size.sep2), torch.CPU, 2, size.length)
 						}
-						y := s.Attention(s.Cast(x[0], dtype), sep, used, starts, heads, 0, form)
+						y := s.Attention(s.Cast(x[0], dtype), sep, used, starts, size.heads, 0, form)
 						// Rows behind used are not defined.
 						seen := make([]float32, 2*size.length)
 						for i := range seen {

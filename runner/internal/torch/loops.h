@@ -25,13 +25,20 @@ INLINE Floats load(const bf16 *p) {
   __builtin_memcpy(&h, p, sizeof h);
   return (Floats)(__builtin_convertvector(h, Words) << 16);
 }
-// Rounds to the nearest, ties to even. A NaN stays one: rounding it might carry
-// into what is left of it.
-INLINE void store(bf16 *p, const Floats &v) {
+// Rounds to the nearest, ties to even.
+INLINE Halves rounded(const Floats &v) {
+#ifdef BF16_INSTRUCTIONS // they take numbers below 2^-126 as 0
+  return (Halves)_mm512_cvtneps_pbh((__m512)v);
+#else
+  // A NaN stays one: rounding it might carry into what is left of it.
   const Words w = (Words)v;
   const Words nan = (Words)((w & 0x7fffffffu) > 0x7f800000u);
   const Words near = (w + 0x7fffu + ((w >> 16) & 1u)) >> 16;
-  const Halves h = __builtin_convertvector((nan & ((w >> 16) | 0x40u)) | (~nan & near), Halves);
+  return __builtin_convertvector((nan & ((w >> 16) | 0x40u)) | (~nan & near), Halves);
+#endif
+}
+INLINE void store(bf16 *p, const Floats &v) {
+  const Halves h = rounded(v);
   __builtin_memcpy(p, &h, sizeof h);
 }
 
@@ -69,7 +76,23 @@ INLINE float largest(const Floats &v) {
   return m;
 }
 
-// e to the power of x, after Cephes' expf; 0 below -87.
+// e to the power of x; 0 far below.
+#ifdef AVX512_INSTRUCTIONS
+// 2^y is 2^floor(y) times a polynomial of what is left of y: that of degree 5 which is
+// exact at 0 and 1 and has the least greatest error between them, 1e-7.
+INLINE Floats exponential(const Floats &x) {
+  const __m512 y = (__m512)(x * 1.44269504f);
+  const Floats f = (Floats)_mm512_reduce_ps(y, 1); // y - floor(y)
+  Floats p = all(1.87931785e-3f);
+  p = p * f + 8.9909967e-3f;
+  p = p * f + 5.5818675e-2f;
+  p = p * f + 2.40159272e-1f;
+  p = p * f + 6.93151739e-1f;
+  p = p * f + 1.0f;
+  return (Floats)_mm512_scalef_ps((__m512)p, y); // it takes the floor of y
+}
+#else
+// After Cephes' expf; 0 below -87.
 INLINE Floats exponential(const Floats &power) {
   const Ints tiny = power < -87.0f;
   const Floats x = tiny ? all(0) : power > 88.0f ? all(88.0f) : power;
@@ -86,6 +109,7 @@ INLINE Floats exponential(const Floats &power) {
   const Ints scale = (__builtin_convertvector(n, Ints) + 127) << 23;
   return tiny ? all(0) : p * (Floats)scale;
 }
+#endif
 
 // The factors of sixteen columns of a row from column on: 0, or d.scale.
 INLINE Floats kept(Drop d, uint64_t key, int64_t column) {
@@ -184,12 +208,12 @@ template <class T> INLINE float largest_of(const T *x, int64_t n, float scale) {
   return largest(m);
 }
 
-// Turns a row of n scores, of which the first seen may be read, into what
-// multiplies the values: exponentials of scale * x less the largest, dropped out.
+// Makes of a row x of n scores, of which the first seen may be read, what
+// multiplies the values, to, which may be x: exponentials of scale * x less the largest, dropped out.
 // moments becomes that largest and the sum of all exponentials, which the product
 // is still to be divided by.
-template <class T>
-void exponentials(T *x, int64_t n, int64_t seen, float scale, Drop d, uint64_t key, float *moments) {
+template <class T, class F>
+void exponentials(T *to, const F *x, int64_t n, int64_t seen, float scale, Drop d, uint64_t key, float *moments) {
   const float top = largest_of(x, seen, scale);
   Floats s = all(0);
   for (int64_t i = 0; i < n; i += kLanes) {
@@ -200,32 +224,37 @@ void exponentials(T *x, int64_t n, int64_t seen, float scale, Drop d, uint64_t k
       if (d.below)
         p *= kept(d, key, i);
     }
-    store(x + i, n - i, p);
+    store(to + i, n - i, p);
   }
   moments[0] = top;
   moments[1] = sum(s);
 }
 
-// From a row of scores and the gradient dp of its dropped softmax: x becomes that
-// softmax, dp the gradient of the scores. dot is the sum of the output's gradient
-// times the output.
+// Sixteen columns from i on of a row of scores x and of the gradient dp of its dropped
+// softmax: that softmax, and the gradient of the scores. dot is the sum of the output's
+// gradient times the output.
+template <class T>
+INLINE void softmax_back_at(Floats &softmax, Floats &gradient, const T *x, const T *dp, int64_t i, int64_t seen, float scale, Drop d, uint64_t key,
+                            float top, float inverse, float dot) {
+  const Floats p = exponential(load(x + i, seen - i, -3.0e38f) * scale - top) * inverse;
+  Floats g = load(dp + i, seen - i);
+  softmax = p;
+  if (d.below) {
+    const Floats k = kept(d, key, i);
+    g *= k;
+    softmax *= k;
+  }
+  gradient = p * (g - dot) * scale;
+}
+
+// The same of n columns, of which the first seen are read: x becomes the softmax, dp
+// the gradient of the scores.
 template <class T>
 void softmax_back(T *x, T *dp, int64_t n, int64_t seen, float scale, Drop d, uint64_t key, const float *moments, float dot) {
-  const float top = moments[0], inverse = 1 / moments[1];
   for (int64_t i = 0; i < n; i += kLanes) {
     Floats p = all(0), ds = all(0);
-    if (i < seen) {
-      p = exponential(load(x + i, seen - i, -3.0e38f) * scale - top) * inverse;
-      Floats g = load(dp + i, seen - i);
-      Floats q = p;
-      if (d.below) {
-        const Floats k = kept(d, key, i);
-        g *= k;
-        q *= k;
-      }
-      ds = p * (g - dot) * scale;
-      p = q;
-    }
+    if (i < seen)
+      softmax_back_at(p, ds, x, dp, i, seen, scale, d, key, moments[0], 1 / moments[1], dot);
     store(x + i, n - i, p);
     store(dp + i, n - i, ds);
   }
@@ -260,14 +289,14 @@ template <class T> void accumulate(float *to, const T *x, int64_t n) {
 }
 
 // to = x * by.
-template <class T> void scaled(T *to, const T *x, int64_t n, float by) {
+template <class T, class F> void scaled(T *to, const F *x, int64_t n, float by) {
   for (int64_t i = 0; i < n; i += kLanes)
     store(to + i, n - i, load(x + i, n - i) * by);
 }
 
 template <class T>
 constexpr Rows<T> rows = {drop<T>, add_dropped<T>, add_dropped_back<T>, norm<T>, norm_back<T>, gelu<T>, gelu_back<T>,
-                          exponentials<T>, softmax_back<T>, product<T>, log_sum<T>, log_sum_back<T>, accumulate<T>, scaled<T>};
+                          exponentials<T, T>, softmax_back<T>, product<T>, log_sum<T>, log_sum_back<T>, accumulate<T>, scaled<T, T>};
 
 // What follows computes single tokens. What comes of a row depends on no other
 // row, to the last bit.

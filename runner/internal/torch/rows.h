@@ -3,6 +3,9 @@
 #ifndef GLMKIT_ROWS_H
 #define GLMKIT_ROWS_H
 #include <cstdint>
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
 
 #pragma GCC diagnostic ignored "-Wpsabi"
 #define INLINE static inline __attribute__((always_inline))
@@ -27,7 +30,7 @@ template <class T> struct Rows {
   void (*norm_back)(float *, const T *, const float *, const float *, int64_t, const float *, float *, float *);
   void (*gelu)(T *, const T *, int64_t);
   void (*gelu_back)(T *, const T *, const T *, int64_t);
-  void (*exponentials)(T *, int64_t, int64_t, float, Drop, uint64_t, float *);
+  void (*exponentials)(T *, const T *, int64_t, int64_t, float, Drop, uint64_t, float *);
   void (*softmax_back)(T *, T *, int64_t, int64_t, float, Drop, uint64_t, const float *, float);
   float (*product)(const T *, const T *, int64_t);
   float (*log_sum)(const T *, int64_t);
@@ -41,6 +44,32 @@ struct Few {
   void (*products)(float *, int64_t, const float *, int64_t, const float *, const float *, int64_t, int64_t, bool);
   void (*attend)(float *, const float *, const float *const *, int64_t, int64_t, int64_t, int64_t, float, float *);
   int64_t (*best)(const float *, int64_t, int64_t, int64_t *, float *);
+};
+
+// Two bfloat16 numbers that follow each other along the sum of a product; the first is
+// the lower half.
+typedef uint32_t Pair;
+
+// Products of such pairs and what attention does between them; the functions of tiles.h.
+struct Tiles {
+  // to[r * stride + c] = sum over i < n of a[r * row + i * next] * b[i * wide + c] for
+  // columns in sixteens; added to what is there if add.
+  void (*multiply)(float *to, int64_t stride, const Pair *a, int64_t row, int64_t next, int64_t rows, const Pair *b, int64_t wide, int64_t columns,
+                   int64_t n, bool add);
+  // Rows of x as columns of pairs: to[c * wide + r] is numbers 2c and 2c + 1 of row r.
+  // Behind the rows it is 0.
+  void (*pairs_along)(Pair *to, int64_t wide, const bf16 *x, int64_t stride, int64_t rows, int64_t columns);
+  // Each two rows as a row of pairs: to[r * wide + c] is number c of rows 2r and 2r + 1.
+  // Behind columns, and behind rows up to a multiple of sixteen, it is 0.
+  void (*pairs_across)(Pair *to, int64_t wide, const bf16 *x, int64_t stride, int64_t rows, int64_t columns);
+  // The loops of Rows<bf16>, from float32; softmax_back of two rows, or one, whose
+  // results go by pairs of rows (the softmax and the gradient) and along them (the
+  // gradient).
+  void (*exponentials)(bf16 *, const float *, int64_t, int64_t, float, Drop, uint64_t, float *);
+  void (*softmax_back)(Pair *, Pair *, bf16 *, const float *, const float *, int64_t, int64_t, int64_t, const int64_t *, float, Drop, const uint64_t *,
+                       const float *, const float *);
+  void (*scaled)(bf16 *, const float *, int64_t, float);
+  float (*product)(const bf16 *, const bf16 *, int64_t);
 };
 
 #ifdef __clang__
@@ -67,17 +96,29 @@ namespace avx2 {
 #pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,fma,prefer-vector-width=512")
 #undef SUMS
 #define SUMS 16
+#define AVX512_INSTRUCTIONS
 namespace avx512 {
 #include "loops.h"
 }
+#pragma GCC pop_options
+#pragma GCC push_options
+#pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,fma,prefer-vector-width=512")
+#define BF16_INSTRUCTIONS
+namespace avx512bf16 {
+#include "loops.h"
+#include "tiles.h"
+}
+#undef BF16_INSTRUCTIONS
+#undef AVX512_INSTRUCTIONS
 #pragma GCC pop_options
 #endif
 
 // The loops for this processor.
 #ifdef HAVE_TARGETS
 inline bool has_avx512() { return __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"); }
+inline bool has_bf16() { return has_avx512() && __builtin_cpu_supports("avx512bf16"); }
 inline bool has_avx2() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
-#define FOR_THIS_PROCESSOR(loops) (has_avx512() ? avx512::loops : has_avx2() ? avx2::loops : plain::loops)
+#define FOR_THIS_PROCESSOR(loops) (has_bf16() ? avx512bf16::loops : has_avx512() ? avx512::loops : has_avx2() ? avx2::loops : plain::loops)
 #else
 #define FOR_THIS_PROCESSOR(loops) (plain::loops)
 #endif
@@ -90,6 +131,16 @@ template <class T> const Rows<T> &row() {
 inline const Few &few() {
   static const Few &best = FOR_THIS_PROCESSOR(few_rows);
   return best;
+}
+
+// The products of pairs, or null where this processor has none.
+inline const Tiles *tiles() {
+#ifdef HAVE_TARGETS
+  static const Tiles *best = has_bf16() ? &avx512bf16::all_tiles : nullptr;
+  return best;
+#else
+  return nullptr;
+#endif
 }
 
 } // namespace
