@@ -122,7 +122,15 @@ func LoadExperiment(nameOrPath string) (*Experiment, error) {
 	if err == nil {
 		name = "experiment " + nameOrPath
 	} else if text, err = os.ReadFile(nameOrPath); err != nil {
-		return nil, &Error{Field: nameOrPath, Msg: "is no experiment and no readable file", Hint: "a YAML file, or " + strings.Join(Experiments(), ", ")}
+		bad := &Error{Field: nameOrPath, Msg: "is no experiment and no readable file", Hint: "a YAML file, or " + strings.Join(Experiments(), ", ")}
+		var unread *fs.PathError
+		switch {
+		case !errors.Is(err, fs.ErrNotExist) && errors.As(err, &unread):
+			bad.Msg += ": " + unread.Err.Error()
+		case path.Ext(nameOrPath) == "":
+			bad.Msg += "; did you mean " + Nearest(nameOrPath, Experiments()) + "?"
+		}
+		return nil, bad
 	}
 	var e Experiment
 	if err := yaml.UnmarshalWithOptions(text, &e, yaml.Strict()); err != nil {

@@ -83,7 +83,14 @@ func ReadManifest(dir string) (*Manifest, error) {
 		Format int `json:"format"`
 	}
 	if err := readJSON(path, &version); err != nil {
+		var unread *fs.PathError
+		if info, err := os.Stat(dir); err == nil && !info.IsDir() {
+			return nil, &DataError{Path: dir, Err: errors.New("not a prepared corpus: it is a file"), Hint: "a folder made by glmkit prepare corpus"}
+		}
 		if !errors.Is(err, fs.ErrNotExist) {
+			if errors.As(err, &unread) {
+				return nil, fileError(path, err)
+			}
 			return nil, &DataError{Path: path, Err: err, Hint: damaged}
 		}
 		if exists(filepath.Join(dir, workFolder)) {

@@ -30,7 +30,7 @@ That takes some seconds. A busy machine measures too little. Exits with 4 when
 nothing can be trained here.`,
 		Example: `  glmkit doctor
   glmkit doctor --config glm-base --tokens 10000000000 --json`,
-		Args: cobra.NoArgs,
+		Args: noArguments,
 	}
 	load := addConfigFlags(cmd, "glm-small")
 	o.deviceFlags.add(cmd)

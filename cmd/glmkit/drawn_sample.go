@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/google/renameio/v2"
 	"github.com/spf13/cobra"
 
 	"github.com/glmkit/glmkit/spans"
@@ -258,18 +257,21 @@ func (o *sampleOutput) addFlags(cmd *cobra.Command) {
 // show writes d to out, or draws it into the files asked for.
 func (o *sampleOutput) show(out io.Writer, d *drawnSample) error {
 	for _, file := range []struct {
-		path   string
-		encode func(*picture) ([]byte, error)
-	}{{o.svg, (*picture).svg}, {o.png, (*picture).png}} {
+		flag, path string
+		encode     func(*picture) ([]byte, error)
+	}{{"--svg", o.svg, (*picture).svg}, {"--png", o.png, (*picture).png}} {
 		if file.path == "" {
 			continue
+		}
+		if err := checkOutput(file.flag, file.path, "sample."+file.flag[2:]); err != nil {
+			return err
 		}
 		content, err := file.encode(drawPicture(d))
 		if err != nil {
 			return err
 		}
-		if err := renameio.WriteFile(file.path, content, 0o644); err != nil {
-			return fmt.Errorf("writing the picture: %w", err)
+		if err := writeOutput("picture", file.path, content); err != nil {
+			return err
 		}
 	}
 	if o.json {

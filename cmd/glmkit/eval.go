@@ -88,6 +88,9 @@ an archive.`,
 			return &configs.Error{Msg: "required flag: one of --out and --submission", Hint: "--out results"}
 		}
 		if o.submission != "" {
+			if err := checkOutput("--submission", o.submission, "submission.zip"); err != nil {
+				return err
+			}
 			if cmd.Flags().Changed("split") && o.split != "test" {
 				return &configs.Error{Field: "--split", Msg: "a submission answers the split test, not " + o.split, Hint: "leave it out"}
 			}

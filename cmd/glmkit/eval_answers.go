@@ -9,8 +9,6 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/google/renameio/v2"
-
 	"github.com/glmkit/glmkit/tasks"
 )
 
@@ -93,8 +91,8 @@ func submit(s streams, path string, predictions map[string][]tasks.Prediction) e
 	if err := tasks.WriteSubmission(&archive, predictions); err != nil {
 		return err
 	}
-	if err := renameio.WriteFile(path, archive.Bytes(), 0o644); err != nil {
-		return fmt.Errorf("writing the submission: %w", err)
+	if err := writeOutput("submission", path, archive.Bytes()); err != nil {
+		return err
 	}
 	files, err := tasks.CheckSubmission(path)
 	if err != nil {

@@ -61,7 +61,7 @@ same layers and hidden size may ask for more positions.
   glmkit train finetune --from runs/glm --tasks tasks/glm --task CB,COPA --seeds 1,2,3 --dev val --out finetuned/glm
   glmkit train finetune --from runs/glm --tasks tasks/glm --task RTE --dev val --grid lr=1e-5,2e-5 --grid batch_size=16,32 --seeds 1,2,3 --out search/glm
   glmkit train finetune --from bert-base-uncased/ --config bert-base --tasks tasks/bert --out finetuned/bert`,
-		Args: cobra.NoArgs,
+		Args: noArguments,
 	}
 	load := addConfigFlags(cmd, "glm-small")
 	o.deviceFlags.add(cmd)

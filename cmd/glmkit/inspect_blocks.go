@@ -42,7 +42,7 @@ them), mask, sop and eop. Write each with input, target, loss_mask, position,
 block_position and sep added.`,
 		Example: `  echo '{"tokens":[101,7,8,9],"spans":[[1,3]],"order":[0],"mask":103,"sop":104,"eop":105}' |
     glmkit inspect blocks --json`,
-		Args: cobra.NoArgs,
+		Args: noArguments,
 	}
 	asJSON := cmd.Flags().Bool("json", false, "speak JSONL (the only form there is)")
 	cmd.RunE = func(*cobra.Command, []string) error {

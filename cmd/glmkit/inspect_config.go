@@ -10,7 +10,7 @@ func newInspectConfig(s streams) *cobra.Command {
 built-in defaults, as YAML that --config reads.`,
 		Example: `  glmkit inspect config --config glm-small
   glmkit inspect config --config run.yaml --set train.optimizer.lr=1e-4 > changed.yaml`,
-		Args: cobra.NoArgs,
+		Args: noArguments,
 	}
 	load := addConfigFlags(cmd, "glm-base")
 	cmd.RunE = func(*cobra.Command, []string) error {

@@ -32,7 +32,7 @@ text; with --json too it holds {"ids": […]}, and is answered by {"text": …}.
 		Example: `  echo 'An unaffable [MASK].' | glmkit inspect tokens --tokenizer vocab.txt
   glmkit inspect tokens --tokenizer gpt2/ --json < corpus.jsonl
   echo 14477 20961 3468 | glmkit inspect tokens --tokenizer vocab.txt --decode`,
-		Args: cobra.NoArgs,
+		Args: noArguments,
 	}
 	var path string
 	addTokenizerFlag(cmd, &path)

@@ -31,7 +31,7 @@ checked in minutes without a download or a GPU:
 The same flags give the same bytes. DIR appears whole or not at all.`,
 		Example: `  glmkit prepare microworld --out world
   glmkit prepare microworld --out hard --difficulty 3 --documents 20000 --seed 7`,
-		Args: cobra.NoArgs,
+		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return runPrepareMicroworld(cmd.Context(), s, opts)
 		},

@@ -158,15 +158,11 @@ func vocabularyAt(path string, folder bool) (tokenizer.Tokenizer, error) {
 	info, err := os.Stat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		if _, err := os.Stat(filepath.Dir(filepath.Clean(path))); err != nil {
-			dir := filepath.Dir(filepath.Clean(path))
-			return nil, &configs.Error{Field: path, Msg: "its folder is not there", Hint: "mkdir -p " + dir}
-		}
-		return nil, nil
+		return nil, checkOutput("--out", path, "vocab.txt")
 	case err != nil:
 		return nil, fmt.Errorf("looking for an earlier vocabulary: %w", err)
 	case info.IsDir() && !folder:
-		return nil, &configs.Error{Field: path, Msg: "is a folder", Hint: "--out " + filepath.Join(path, "vocab.txt")}
+		return nil, checkOutput("--out", path, "vocab.txt")
 	case !info.IsDir() && folder:
 		return nil, &configs.Error{Field: path, Msg: "is a file, and this vocabulary has several", Hint: "another --out, which becomes a folder"}
 	}

@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/google/renameio/v2"
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
@@ -88,10 +87,25 @@ func report(s streams, o reportOptions) error {
 	return o.write(s, table, results)
 }
 
+// reportEndings are the endings of files by which --out chooses a format.
+var reportEndings = map[string]string{".md": "markdown", ".markdown": "markdown", ".tex": "latex", ".csv": "csv", ".tsv": "tsv", ".json": "json",
+	".html": "html", ".htm": "html", ".txt": "terminal", "": "markdown"}
+
 // chooseFormat takes the usual format where none is asked for.
 func (o *reportOptions) chooseFormat(s streams) error {
-	if o.format == "" {
-		o.format = defaultReportFormat(s, o.out)
+	if o.out != "" {
+		if err := checkOutput("--out", o.out, "report.md"); err != nil {
+			return err
+		}
+	}
+	switch ending := filepath.Ext(o.out); {
+	case o.format != "":
+	case o.out == "" && isTerminal(s.out):
+		o.format = "terminal"
+	case reportEndings[ending] == "":
+		return &configs.Error{Field: "--out " + o.out, Msg: "no format has files that end in " + ending, Hint: "another ending, such as .md, .tex or .html; or --format"}
+	default:
+		o.format = reportEndings[ending]
 	}
 	if !slices.Contains(reportFormats, o.format) {
 		return &configs.Error{Field: "--format", Msg: fmt.Sprintf("there is no format %q", o.format), Hint: "one of " + strings.Join(reportFormats, ", ")}
@@ -119,10 +133,7 @@ func (o *reportOptions) write(s streams, table *reports.Table, results []*report
 	if err := write(&text); err != nil {
 		return err
 	}
-	if err := renameio.WriteFile(o.out, text.Bytes(), 0o644); err != nil {
-		return fmt.Errorf("writing the report: %w", err)
-	}
-	return nil
+	return writeOutput("report", o.out, text.Bytes())
 }
 
 // page reads what the HTML page has beside the table.
@@ -139,24 +150,6 @@ func (o *reportOptions) page(table *reports.Table, results []*reports.Result) (*
 		page.Examples, err = reports.ReadExamples(results)
 	}
 	return page, err
-}
-
-func defaultReportFormat(s streams, out string) string {
-	switch filepath.Ext(out) {
-	case ".csv", ".tsv", ".json":
-		return filepath.Ext(out)[1:]
-	case ".html", ".htm":
-		return "html"
-	case ".tex":
-		return "latex"
-	case ".txt":
-		return "terminal"
-	case "":
-		if out == "" && isTerminal(s.out) {
-			return "terminal"
-		}
-	}
-	return "markdown"
 }
 
 func writeReport(w io.Writer, table *reports.Table, format string) error {

@@ -18,7 +18,7 @@ read: [I] off a picture of the printed table, [RM] in the README of the authors'
 repository, [S] in a second source that quotes the paper. Figures that were only
 remembered are left out.`,
 		Example: "  glmkit report published",
-		Args:    cobra.NoArgs,
+		Args:    noArguments,
 		RunE: func(*cobra.Command, []string) error {
 			tables, err := reports.PublishedTables()
 			if err != nil {

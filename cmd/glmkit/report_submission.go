@@ -26,6 +26,9 @@ as missing tasks, is told.`,
 	cmd.Flags().StringVar(&out, "out", "", "archive to write, a zip `file`")
 	cmd.MarkFlagRequired("out")
 	cmd.RunE = func(_ *cobra.Command, args []string) error {
+		if err := checkOutput("--out", out, "submission.zip"); err != nil {
+			return err
+		}
 		results, err := reports.ReadTestResults(args)
 		if err != nil {
 			return err

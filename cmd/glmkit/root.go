@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -51,11 +52,11 @@ func (e *stoppedError) Error() string { return e.msg }
 func run(ctx context.Context, args []string, s streams) int {
 	root := newRoot(s)
 	root.SetArgs(args)
-	err := root.ExecuteContext(ctx)
+	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		return exitOK
 	}
-	code, hint := classify(ctx, err)
+	code, hint := classify(ctx, cmd, err)
 	fmt.Fprintf(s.err, "glmkit: %v\n", err)
 	if hint != "" {
 		fmt.Fprintf(s.err, "try: %s\n", hint)
@@ -63,8 +64,9 @@ func run(ctx context.Context, args []string, s streams) int {
 	return code
 }
 
-// classify maps an error to its exit code and the advice printed with it.
-func classify(ctx context.Context, err error) (code int, hint string) {
+// classify maps an error of a command to its exit code and the advice printed with
+// it.
+func classify(ctx context.Context, cmd *cobra.Command, err error) (code int, hint string) {
 	var data *corpus.DataError
 	var config *configs.Error
 	var device *deviceError
@@ -88,7 +90,7 @@ func classify(ctx context.Context, err error) (code int, hint string) {
 	case errors.As(err, &interrupted), ctx.Err() != nil && errors.Is(err, context.Canceled):
 		return exitInterrupted, "the same command again: it continues where it stopped"
 	case isUsage(err):
-		return exitUsage, "glmkit --help"
+		return exitUsage, helpOf(cmd)
 	}
 	return exitFailure, ""
 }
@@ -101,6 +103,33 @@ func isUsage(err error) bool {
 		}
 	}
 	return false
+}
+
+// helpOf is the command line that explains a command.
+func helpOf(cmd *cobra.Command) string { return cmd.CommandPath() + " --help" }
+
+// flagNames finds the names in a list of flags as cobra prints it.
+var flagNames = regexp.MustCompile(`(?m)^ +(?:-\w, )?--([\w-]+)`)
+
+// flagError names the flag that may have been meant.
+func flagError(cmd *cobra.Command, err error) error {
+	name, unknown := strings.CutPrefix(err.Error(), "unknown flag: --")
+	if !unknown {
+		return err
+	}
+	var known []string
+	for _, m := range flagNames.FindAllStringSubmatch(cmd.Flags().FlagUsages(), -1) {
+		known = append(known, m[1])
+	}
+	return &configs.Error{Msg: fmt.Sprintf("%v; did you mean --%s?", err, configs.Nearest(name, known)), Hint: helpOf(cmd)}
+}
+
+// noArguments is cobra.NoArgs, which would speak of an unknown command.
+func noArguments(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	return &configs.Error{Msg: fmt.Sprintf("%s takes flags alone, not %q", cmd.CommandPath(), args[0]), Hint: helpOf(cmd)}
 }
 
 func newRoot(s streams) *cobra.Command {
@@ -119,6 +148,7 @@ Exit codes: 0 done, 1 failure, 2 usage or configuration, 3 bad data,
 	root.SetIn(s.in)
 	root.SetOut(s.out)
 	root.SetErr(s.err)
+	root.SetFlagErrorFunc(flagError)
 	root.AddCommand(newPrepare(s), newInspect(s), newTrain(s), newConvert(s), newEval(s), newFill(s), newDoctor(s), newReport(s), newRun(s), newVersion(s))
 	for _, group := range root.Commands() {
 		if group.HasSubCommands() && !group.Runnable() {

@@ -20,7 +20,7 @@ func TestInterruptionIsNamedForWhatItIs(t *testing.T) {
 		{"nothing kept", &stoppedError{"stopped"}, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			code, hint := classify(ctx, test.err)
+			code, hint := classify(ctx, newRoot(streams{}), test.err)
 			if code != exitInterrupted || (hint != "") != test.continues {
 				t.Errorf("got code %d and the hint %q", code, hint)
 			}

@@ -89,7 +89,7 @@ would read it. It writes nothing, and fails where the run would.`,
   glmkit train pretrain --config glm-small --data corpus/ --out runs/glm --dry-run
   glmkit train pretrain --config glm-large --from glm-large-blank/ --data corpus/ --out runs/more
   glmkit train pretrain --config bert-small --data corpus/ --out runs/bert --set train.steps=2000`,
-		Args: cobra.NoArgs,
+		Args: noArguments,
 	}
 	load := addConfigFlags(cmd, "glm-small")
 	o.deviceFlags.add(cmd)
