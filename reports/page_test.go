@@ -422,6 +422,9 @@ $("words").value = "passage 24999.";
 $("words").dispatchEvent(new Event("input"));
 pick("show", "all"); tell("words", $("found").textContent); tell("ms-words", $("list").dataset.ms);
 tell("gold", $("detail").querySelector(".gold th").textContent);
+const began = performance.now();
+JSON.parse(JSON.stringify($("examples-data").textContent.split("\n")));
+tell("ms-copy", (performance.now() - began).toFixed(0));
 `)
 	got := map[string]string{}
 	for _, line := range strings.Split(strings.TrimSpace(told), "\n") {
@@ -456,15 +459,21 @@ tell("gold", $("detail").querySelector(".gold th").textContent);
 	if _, err := fmt.Sscanf(got["end"], "BoolQ dev-24999 (val) example-24999 rows %d", &rows); err != nil || rows < 5 || rows > 40 {
 		t.Errorf("%d rows are in the document, want those that can be seen", rows)
 	}
-	for _, key := range []string{"ms-start", "ms-differ", "ms-order", "ms-words"} {
+	took := map[string]float64{}
+	for _, key := range []string{"ms-copy", "ms-start", "ms-differ", "ms-order", "ms-words"} {
 		ms, err := strconv.ParseFloat(got[key], 64)
 		if err != nil {
 			t.Fatalf("%s: %v", key, err)
 		}
 		t.Logf("%s %.0f ms", key, ms)
-		// A second is far above what is measured (see docs/reports.md), for busy machines.
-		if limit := map[bool]float64{true: 10000, false: 1000}[key == "ms-start"]; ms > limit {
-			t.Errorf("%s took %.0f ms", key, ms)
+		took[key] = ms
+	}
+	// A second is far above what is measured (see docs/reports.md), and more than that
+	// is let pass where a copy of the data shows that the machine is busy.
+	second := max(1000, 4*took["ms-copy"])
+	for key, limit := range map[string]float64{"ms-start": 10 * second, "ms-differ": second, "ms-order": second, "ms-words": second} {
+		if took[key] > limit {
+			t.Errorf("%s took %.0f ms, a copy of the data %.0f ms", key, took[key], took["ms-copy"])
 		}
 	}
 }

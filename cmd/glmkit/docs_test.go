@@ -34,6 +34,12 @@ func TestDocumentedCommands(t *testing.T) {
 		if cmd.Runnable() && !cmd.HasSubCommands() && cmd.Example == "" && cmd.Name() != "version" && cmd.Name() != "doctor" {
 			t.Errorf("%s has no example", cmd.CommandPath())
 		}
+		for _, m := range flagNames.FindAllStringSubmatch(cmd.Flags().FlagUsages(), -1) {
+			flag := cmd.Flag(m[1])
+			if required := flag.Annotations[cobra.BashCompOneRequiredFlag] != nil; required != strings.Contains(flag.Usage, "(required") {
+				t.Errorf("%s --help: that --%s is required is %t, and it says otherwise", cmd.CommandPath(), m[1], required)
+			}
+		}
 		texts[cmd.CommandPath()+" --help"] = cmd.Example
 		for _, sub := range cmd.Commands() {
 			visit(sub)

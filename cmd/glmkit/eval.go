@@ -70,7 +70,7 @@ an archive.`,
 		Args: cobra.MinimumNArgs(1),
 	}
 	o.add(cmd)
-	cmd.Flags().StringVar(&o.prepared, "tasks", "", "`directory` that prepare task wrote")
+	cmd.Flags().StringVar(&o.prepared, "tasks", "", "`directory` that prepare task wrote (required)")
 	cmd.Flags().StringVar(&o.task, "task", "", "answer this `task` with the models that it is put to (default: each run's own)")
 	cmd.Flags().StringVar(&o.split, "split", "val", "split to answer")
 	cmd.Flags().StringVar(&o.checkpoint, "checkpoint", "best", "the run's best, where it has chosen one, or its latest")

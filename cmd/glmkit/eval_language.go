@@ -70,7 +70,7 @@ undoes first.`,
   glmkit eval perplexity runs/a runs/b --text books.txt --format lines --context unidirectional --json`,
 		Args: cobra.MinimumNArgs(1),
 	}
-	o.addFlags(cmd, "text", "`file` to measure (repeatable)")
+	o.addFlags(cmd, "text", "`file` to measure (required, repeatable)")
 	cmd.Flags().StringVar(&o.format, "format", "file", "of the text: "+strings.Join(tasks.TextForms, ", "))
 	cmd.Flags().IntVar(&o.stride, "stride", 0, "new tokens of a window (default: half of it)")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -92,7 +92,7 @@ longer than --length loses its beginning.`,
 		Example: `  glmkit eval lambada runs/glm --data lambada_test.jsonl`,
 		Args:    cobra.MinimumNArgs(1),
 	}
-	o.addFlags(cmd, "data", "`file` of passages (repeatable)")
+	o.addFlags(cmd, "data", "`file` of passages (required, repeatable)")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		o.runs = args
 		return lambada(cmd.Context(), s, o)

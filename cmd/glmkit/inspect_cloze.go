@@ -49,6 +49,7 @@ evaluation form, whatever its name, unless --split train is given.`,
 	f.StringVar(&opts.taskFile, "task-file", "", "YAML `file` that declares the task (docs/tasks.md)")
 	addTokenizerFlag(cmd, &opts.tokenizer)
 	f.IntVar(&opts.pattern, "pattern", -1, "cloze pattern (default: finetune.pattern of the configuration)")
+	f.Lookup("pattern").DefValue = "0" // so that --help does not add that the default is -1
 	f.BoolVar(&opts.allPatterns, "all-patterns", false, "show each example in every pattern")
 	f.IntVar(&opts.maxLength, "max-length", 0, "tokens of a sequence at most (default: finetune.seq_length of the configuration)")
 	f.StringVar(&opts.form, "form", string(tasks.Cloze), "cloze (GLM), masked or classification (BERT)")

@@ -23,7 +23,7 @@ as missing tasks, is told.`,
   glmkit inspect submission glm.zip`,
 		Args: cobra.MinimumNArgs(1),
 	}
-	cmd.Flags().StringVar(&out, "out", "", "archive to write, a zip `file`")
+	cmd.Flags().StringVar(&out, "out", "", "archive to write, a zip `file` (required)")
 	cmd.MarkFlagRequired("out")
 	cmd.RunE = func(_ *cobra.Command, args []string) error {
 		if err := checkOutput("--out", out, "submission.zip"); err != nil {

@@ -5,6 +5,6 @@ import "github.com/spf13/cobra"
 // addTokenizerFlag adds the required flag that names a vocabulary for
 // tokenizer.Open.
 func addTokenizerFlag(cmd *cobra.Command, path *string) {
-	cmd.Flags().StringVar(path, "tokenizer", "", "vocab.txt, tokenizer.json, or the `folder` of a vocabulary (required)")
+	cmd.Flags().StringVar(path, "tokenizer", "", "`vocabulary`: a vocab.txt, a tokenizer.json, or a folder that holds one (required)")
 	cobra.CheckErr(cmd.MarkFlagRequired("tokenizer"))
 }
