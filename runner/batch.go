@@ -3,6 +3,8 @@
 package runner
 
 import (
+	"slices"
+
 	"github.com/glmkit/glmkit/runner/internal/torch"
 	"github.com/glmkit/glmkit/spans"
 )
@@ -89,12 +91,24 @@ func plain(x *spans.Block) sequence {
 // shape is the size of the padded batch.
 func (b *batch) shape() (sequences, length int) { return b.size, b.length }
 
+// first are the rows of each sequence's first token ([CLS]).
+func (b *batch) first() []int64 {
+	rows := make([]int64, b.size)
+	for i := range rows {
+		rows[i] = int64(i * b.length)
+	}
+	return rows
+}
+
 // tensors is a batch on a device.
 type tensors struct {
 	size, length           int64
 	input, position, block torch.Tensor // [B, T], packed [1, tokens]
 	sep, used              torch.Tensor // [B]
 	starts                 torch.Tensor // [B, T], or undefined: torch.Scope.Attention
+	// What want asks for, flat indices and the first of each sequence [B];
+	// undefined: everything.
+	rows, from torch.Tensor
 
 	packing *torch.Packing // nil: padded
 	place   []int64        // of a packed batch: where each row of the padded one lies
@@ -153,8 +167,9 @@ func (b *batch) packed(s *torch.Scope, device torch.Device, whole bool) tensors 
 }
 
 // attend is attention over qkv, where sep tokens of each sequence are Part A; a
-// packed batch knows that itself.
-func (x *tensors) attend(s *torch.Scope, qkv, sep torch.Tensor, m *model, dropout float64) torch.Tensor {
+// packed batch knows that itself. In the last layer only what is wanted counts.
+func (x *tensors) attend(s *torch.Scope, qkv, sep torch.Tensor, m *model, layer int) torch.Tensor {
+	dropout := m.mode.dropout(m.config.AttentionDropout)
 	if x.packing != nil {
 		return s.PackedAttention(qkv, x.packing, m.config.Heads, dropout)
 	}
@@ -162,31 +177,39 @@ func (x *tensors) attend(s *torch.Scope, qkv, sep torch.Tensor, m *model, dropou
 	if form == torch.PackedForm { // for training alone
 		form = fastestAttention(m.device)
 	}
-	return s.Attention(qkv, sep, x.used, x.starts, m.config.Heads, dropout, form)
+	from := torch.Tensor{}
+	if layer == m.config.Layers-1 {
+		from = x.from
+	}
+	return s.Attention(qkv, sep, x.used, x.starts, from, m.config.Heads, dropout, form)
 }
 
-// rows takes rows, numbered as in the padded batch, of states [.., hidden].
-func (x *tensors) rows(s *torch.Scope, states torch.Tensor, m *model, rows []int64) torch.Tensor {
-	if x.packing != nil {
-		moved := make([]int64, len(rows))
-		for i, row := range rows {
-			moved[i] = x.place[row]
+// want asks for the last states of rows alone, numbered as in the padded batch.
+func (x *tensors) want(s *torch.Scope, rows []int64, device torch.Device) {
+	from := make([]int64, x.size)
+	for i := range from {
+		from[i] = x.length
+	}
+	places := slices.Clone(rows)
+	for i, row := range rows {
+		from[row/x.length] = min(from[row/x.length], row%x.length)
+		if x.packing != nil {
+			places[i] = x.place[row]
 		}
-		rows = moved
 	}
-	return s.Rows(s.Reshape(states, -1, int64(m.config.Hidden)), index(s, rows, m.device))
+	x.rows, x.from = index(s, places, device), s.Int64s(from, device, x.size)
 }
 
-// first takes the state of each sequence's first token, [B, hidden].
-func (x *tensors) first(s *torch.Scope, states torch.Tensor, m *model) torch.Tensor {
-	if x.packing == nil {
-		return s.Reshape(s.Narrow(states, 1, 0, 1), -1, int64(m.config.Hidden))
+// wanted are those rows of what enters a layer and of what its attention gave that
+// go on: behind the last layer's attention the rows asked for, [rows, hidden].
+func (x *tensors) wanted(s *torch.Scope, m *model, layer int, input, attended torch.Tensor) (torch.Tensor, torch.Tensor) {
+	if layer < m.config.Layers-1 || !x.rows.Defined() {
+		return input, attended
 	}
-	rows := make([]int64, x.size)
-	for i := range rows {
-		rows[i] = int64(i) * x.length
+	of := func(states torch.Tensor) torch.Tensor {
+		return s.Rows(s.Reshape(states, -1, int64(m.config.Hidden)), x.rows)
 	}
-	return x.rows(s, states, m, rows)
+	return of(input), of(attended)
 }
 
 // index puts flat row indices on a device.

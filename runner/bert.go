@@ -48,7 +48,7 @@ func bertWeights(c configs.Model) []weight {
 }
 
 func (t *bert) hidden(s *torch.Scope, b tensors) torch.Tensor {
-	c, drop := t.config, t.mode.dropout(t.config.Dropout)
+	drop := t.mode.dropout(t.config.Dropout)
 	norm := func(s *torch.Scope, name string, x torch.Tensor) torch.Tensor {
 		return t.affine(name).norm(s, x, bertNormEps)
 	}
@@ -63,7 +63,7 @@ func (t *bert) hidden(s *torch.Scope, b tensors) torch.Tensor {
 			return s.Cat(t.params.get(name+"query."+kind), t.params.get(name+"key."+kind), t.params.get(name+"value."+kind))
 		}
 		qkv := t.mode.linear(s, x, self("weight"), self("bias"))
-		a := b.attend(s, qkv, b.used, t.model, t.mode.dropout(c.AttentionDropout))
+		x, a := b.wanted(s, t.model, i, x, b.attend(s, qkv, b.used, t.model, i))
 		a = t.affine(layer+"attention.output.dense").apply(s, a)
 		x = norm(s, layer+"attention.output.LayerNorm", s.AddDropped(x, a, drop))
 		f := s.GELU(t.affine(layer+"intermediate.dense").apply(s, x), false)

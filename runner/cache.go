@@ -49,9 +49,9 @@ func newCache(g *glm, texts [][]int32, slots int) (*cache, error) {
 	s := torch.NewScope()
 	defer s.Close()
 	x := b.to(s, g.device)
-	g.encode(s, g.embed(s, x), func(s *torch.Scope, qkv torch.Tensor) torch.Tensor {
+	g.encode(s, x, func(s *torch.Scope, qkv torch.Tensor, layer int) torch.Tensor {
 		c.context = append(c.context, qkv)
-		return x.attend(s, qkv, x.sep, g.model, 0)
+		return x.attend(s, qkv, x.sep, g.model, layer)
 	})
 	for i := range c.context {
 		c.context[i] = s.Move(c.keep, c.context[i])
@@ -124,10 +124,8 @@ func (c *cache) step(feeds []feed, size, k int) ([]torch.Likely, error) {
 func (c *cache) byOperations(s *torch.Scope, input, position, block []int64, rows []torch.CachedRow, places torch.Places) torch.Tensor {
 	d := c.glm.device
 	x := tensors{input: index(s, input, d), position: index(s, position, d), block: index(s, block, d)}
-	layer := 0
-	h := c.glm.encode(s, c.glm.embed(s, x), func(s *torch.Scope, qkv torch.Tensor) torch.Tensor {
-		layer++
-		return s.CachedAttention(qkv, c.context[layer-1], c.written[layer-1], rows, places, c.glm.config.Heads)
+	h := c.glm.encode(s, x, func(s *torch.Scope, qkv torch.Tensor, layer int) torch.Tensor {
+		return s.CachedAttention(qkv, c.context[layer], c.written[layer], rows, places, c.glm.config.Heads)
 	})
 	return s.To(c.glm.vocabulary(s, h, torch.Tensor{}), torch.CPU, torch.Float32)
 }

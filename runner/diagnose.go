@@ -98,7 +98,7 @@ func attentionSpeed(device torch.Device, how computing, dropout float64) (best f
 	seps := all.Int64s([]int64{sep, sep}, device, sequences)
 	used := all.Int64s([]int64{length, length}, device, sequences)
 	attend := func(s *torch.Scope) torch.Tensor {
-		return s.Attention(qkv, seps, used, torch.Tensor{}, heads, dropout, how.attention)
+		return s.Attention(qkv, seps, used, torch.Tensor{}, torch.Tensor{}, heads, dropout, how.attention)
 	}
 	if how.attention == torch.PackedForm {
 		packing := all.Packing([]int64{sep, sep}, []int64{length - sep, length - sep}, device)

@@ -40,6 +40,8 @@ func (m Memory) Total() int64 {
 //	            outputs of four products and of GELU in p, the residual stream
 //	            twice in float32; BERT, which normalises behind it and in
 //	            float32, L·h·(14p + 16), and 2p where p is not float32
+//	            behind the last layer's attention (without h·5p, BERT's h·4p) only
+//	            of positions whose target counts
 //	embeddings  24·h a token: three, their two sums, the last LayerNorm; 4·h with dropout
 //	scores      attention with a T × T mask: 1 byte a pair for the mask, and
 //	            for plain attention p for each head's probabilities, 3p with dropout
@@ -59,9 +61,9 @@ func activations(c configs.Model, how computing, b microBatch) int64 {
 	}
 	sequences, length := b.shape()
 	tokens, pairs := int64(sequences*length), int64(sequences*length*length)
-	layer, embedding := h*(16*p+8), 24*h
+	layer, behind, embedding := h*(16*p+8), h*(11*p+8), 24*h
 	if c.Architecture == "bert" {
-		layer = h * (14*p + 16)
+		layer, behind = h*(14*p+16), h*(10*p+16)
 		if how.half != 0 {
 			layer += h * 2 * p
 		}
@@ -69,10 +71,14 @@ func activations(c configs.Model, how computing, b microBatch) int64 {
 	if c.Dropout > 0 {
 		embedding += 4 * h
 	}
+	n, v := b.outputs(c)
+	rows, table, scores := int64(n), int64(c.Vocab)*h, int64(n)*int64(v)*p
 	kept := tokens * (layers*layer + embedding)
 	if how.recompute {
 		kept -= tokens * (layers*layer - layer - layers*4*h)
 		layers = 1
+	} else {
+		kept -= (tokens - rows) * behind
 	}
 	switch how.attention {
 	case torch.LibtorchAttention:
@@ -84,8 +90,6 @@ func activations(c configs.Model, how computing, b microBatch) int64 {
 		}
 		kept += pairs + layers*int64(c.Heads)*pairs*cell
 	}
-	n, v := b.outputs(c)
-	rows, table, scores := int64(n), int64(c.Vocab)*h, int64(n)*int64(v)*p
 	kept += scores + rows*h*(4+p)
 	if how.half != 0 {
 		kept += p * (12*layers*h*h + int64(v)*h)

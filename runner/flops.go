@@ -16,18 +16,19 @@ import (
 //	attention    4·L·h   a pair of tokens of which one sees the other: q·k and p·v
 //	vocabulary   2·V·h   a position whose target counts
 //
-// The backward pass does each product twice. Pairs are those that GLM's mask
+// In the last layer, behind query, key and value, only such positions count, and
+// the pairs in which they see. The backward pass does each product twice. Pairs are those that GLM's mask
 // lets through, not T². Padding, activations that are computed again, and what
 // is no matrix product are not counted: they take time and yield nothing.
 
 // backwardAndForward times the work of a forward pass is that of a step.
 const backwardAndForward = 3
 
-// encoderFLOPs is the work of the layers of a forward pass over tokens, of
-// which pairs see each other.
-func encoderFLOPs(c configs.Model, tokens, pairs int64) float64 {
+// encoderFLOPs is the work of the layers of a forward pass over tokens, of which
+// pairs see each other. Of the last layer rows are wanted, which see so many tokens.
+func encoderFLOPs(c configs.Model, tokens, pairs, rows, seen int64) float64 {
 	l, h := float64(c.Layers), float64(c.Hidden)
-	return 24*l*h*h*float64(tokens) + 4*l*h*float64(pairs)
+	return h*h*(24*(l-1)*float64(tokens)+6*float64(tokens)+18*float64(rows)) + 4*h*((l-1)*float64(pairs)+float64(seen))
 }
 
 // headFLOPs is the work of a forward pass from hidden states at a number of
@@ -48,36 +49,47 @@ func visiblePairs(sep, used int64) int64 {
 	return sep*sep + (used*(used+1)-sep*(sep+1))/2
 }
 
-// encoding is the work of the layers for a batch, forward.
-func (b *batch) encoding(c configs.Model) float64 {
-	pairs := int64(0)
+// sees counts the tokens that a row sees: those of its sequence, in Part B up to
+// itself and without other branches.
+func (b *batch) sees(c configs.Model, row int64) int64 {
+	i, j := row/int64(b.length), row%int64(b.length)
+	sep := b.sep[i]
+	switch {
+	case c.Architecture == "bert":
+		return b.used[i]
+	case j < sep:
+		return sep
+	case b.starts != nil:
+		return j + 1 - max(0, b.starts[row]-sep-1)
+	}
+	return j + 1
+}
+
+// encoding is the work of the layers for a batch of which rows are wanted, forward.
+func (b *batch) encoding(c configs.Model, rows []int64) float64 {
+	pairs, seen := int64(0), int64(0)
 	for i, used := range b.used {
-		sep := b.sep[i]
-		if c.Architecture == "bert" {
-			sep = used
-		}
-		pairs += visiblePairs(sep, used)
-		if b.starts == nil {
-			continue
-		}
-		for _, start := range b.starts[i*b.length+int(sep) : i*b.length+int(used)] {
-			pairs -= max(0, start-sep-1) // of other branches
+		for j := range used {
+			pairs += b.sees(c, int64(i*b.length)+j)
 		}
 	}
-	return encoderFLOPs(c, int64(b.attended), pairs)
+	for _, row := range rows {
+		seen += b.sees(c, row)
+	}
+	return encoderFLOPs(c, int64(b.attended), pairs, int64(len(rows)), seen)
 }
 
 func (b *batch) flops(c configs.Model) float64 {
-	return backwardAndForward * (b.encoding(c) + headFLOPs(c, len(b.rows), c.Vocab))
+	return backwardAndForward * (b.encoding(c, b.rows) + headFLOPs(c, len(b.rows), c.Vocab))
 }
 
 // The heads of classifiers, a row an example, are left out.
 func (e *exampleBatch) flops(c configs.Model) float64 {
-	work := e.encoding(c)
-	if rows, words := e.outputs(c); words > 0 {
-		work += headFLOPs(c, rows, words)
+	rows, words := e.outputs(c)
+	if words == 0 {
+		return backwardAndForward * e.encoding(c, e.first())
 	}
-	return backwardAndForward * work
+	return backwardAndForward * (e.encoding(c, e.rows) + headFLOPs(c, rows, words))
 }
 
 func (b *batch) outputs(c configs.Model) (rows, words int) { return len(b.rows), c.Vocab }

@@ -56,12 +56,19 @@ func TestFLOPs(t *testing.T) {
 				matrices += float64(w.size())
 			}
 		}
-		tokens, seen := len(block.Input), visiblePairs(int64(block.Sep), int64(len(block.Input)))
-		if architecture == "bert" {
-			seen = int64(tokens * tokens)
+		tokens, seen, wanted := len(block.Input), visiblePairs(int64(block.Sep), int64(len(block.Input))), 0
+		for i, counts := range block.LossMask {
+			if counts != 0 {
+				wanted += i + 1
+			}
 		}
-		targets := len(b.rows)
-		want := 3 * (2*matrices*float64(2*tokens) + 4*float64(c.Layers*c.Hidden)*float64(2*seen) + 2*head*float64(targets))
+		if architecture == "bert" {
+			seen, wanted = int64(tokens*tokens), tokens*len(b.rows)/2
+		}
+		// Of twelve matrices of the last layer nine are for what the loss is taken of.
+		targets, layers := len(b.rows), float64(c.Layers)
+		passes := float64(2*tokens)*(layers-0.75)/layers + float64(targets)*0.75/layers
+		want := 3 * (2*matrices*passes + 4*float64(c.Hidden)*(float64(2*seen)*(layers-1)+float64(2*wanted)) + 2*head*float64(targets))
 		if got := b.flops(c); math.Abs(got-want) > 1e-6*want {
 			t.Errorf("%s: %g operations, want %g", architecture, got, want)
 		}

@@ -43,8 +43,8 @@ func glmWeights(c configs.Model) []weight {
 }
 
 func (g *glm) hidden(s *torch.Scope, b tensors) torch.Tensor {
-	return g.encode(s, g.embed(s, b), func(s *torch.Scope, qkv torch.Tensor) torch.Tensor {
-		return b.attend(s, qkv, b.sep, g.model, g.mode.dropout(g.config.AttentionDropout))
+	return g.encode(s, b, func(s *torch.Scope, qkv torch.Tensor, layer int) torch.Tensor {
+		return b.attend(s, qkv, b.sep, g.model, layer)
 	})
 }
 
@@ -59,13 +59,14 @@ func (g *glm) embed(s *torch.Scope, b tensors) torch.Tensor {
 // encode runs the layers; attend is called in each, with queries, keys and values
 // side by side, in their order, and again where the backward pass computes a layer
 // anew.
-func (g *glm) encode(s *torch.Scope, x torch.Tensor, attend func(s *torch.Scope, qkv torch.Tensor) torch.Tensor) torch.Tensor {
+func (g *glm) encode(s *torch.Scope, b tensors, attend func(s *torch.Scope, qkv torch.Tensor, layer int) torch.Tensor) torch.Tensor {
 	drop := g.mode.dropout(g.config.Dropout)
-	x = g.stack(s, x, glmWords, func(s *torch.Scope, x torch.Tensor, i int) torch.Tensor {
+	x := g.stack(s, g.embed(s, b), glmWords, func(s *torch.Scope, x torch.Tensor, i int) torch.Tensor {
 		layer := fmt.Sprintf("transformer.layers.%d.", i)
 		a := g.affine(layer+"input_layernorm").normForProduct(s, x, glmNormEps)
 		a = g.affine(layer+"attention.query_key_value").apply(s, a)
-		x = s.AddDropped(x, g.affine(layer+"attention.dense").apply(s, attend(s, a)), drop)
+		x, a = b.wanted(s, g.model, i, x, attend(s, a, i))
+		x = s.AddDropped(x, g.affine(layer+"attention.dense").apply(s, a), drop)
 		f := g.affine(layer+"post_attention_layernorm").normForProduct(s, x, glmNormEps)
 		f = s.GELU(g.affine(layer+"mlp.dense_h_to_4h").apply(s, f), true)
 		return s.AddDropped(x, g.affine(layer+"mlp.dense_4h_to_h").apply(s, f), drop)

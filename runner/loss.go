@@ -31,8 +31,7 @@ func tokenLoss(s *torch.Scope, m *model, b *batch) torch.Tensor {
 // rowLogits returns the logits [N, V] at a batch's rows; with only token ids of
 // interest, [N, len(only)].
 func rowLogits(s *torch.Scope, m *model, b *batch, only torch.Tensor) torch.Tensor {
-	x := m.read(s, b)
-	return m.vocabulary(s, x.rows(s, m.hidden(s, x), m, b.rows), only)
+	return m.vocabulary(s, m.states(s, m.read(s, b), b.rows), only)
 }
 
 // exampleBatch is a group of task examples ready for the model; all have the
@@ -146,7 +145,7 @@ func choiceLogits(s *torch.Scope, m *model, e *exampleBatch) torch.Tensor {
 			x.block = s.Zeros(torch.Int64, m.device, s.Shape(x.block)...)
 		}
 		head := m.affine("classifier")
-		logits := s.Linear(m.pooled(s, x.first(s, m.hidden(s, x), m)), head.w, head.b)
+		logits := s.Linear(m.pooled(s, m.states(s, x, e.first())), head.w, head.b)
 		if e.scoring == tasks.ClassHead {
 			return logits
 		}

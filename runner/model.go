@@ -9,7 +9,8 @@ import (
 
 // network is what the trainer and the evaluator need of an architecture.
 type network interface {
-	// hidden runs the encoder and returns [B, T, hidden], packed [1, tokens, hidden].
+	// hidden runs the encoder and returns [B, T, hidden], packed [1, tokens, hidden];
+	// of a batch that wants some rows alone, [rows, hidden].
 	hidden(s *torch.Scope, b tensors) torch.Tensor
 	// vocabulary returns logits [N, V] of hidden rows [N, hidden]; with only
 	// token ids of interest, [N, len(only)].
@@ -83,6 +84,14 @@ func (m *model) read(s *torch.Scope, b *batch) tensors {
 		return b.packed(s, m.device, m.config.Architecture == "bert")
 	}
 	return b.to(s, m.device)
+}
+
+// states returns the encoder's states [N, hidden] at rows of a batch, numbered as
+// when it is padded. Behind the last layer's keys and values nothing else is
+// computed there: no other token reads the rest.
+func (m *model) states(s *torch.Scope, x tensors, rows []int64) torch.Tensor {
+	x.want(s, rows, m.device)
+	return m.hidden(s, x)
 }
 
 // addClassifier gives a model the head that scores pooled vectors.

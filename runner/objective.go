@@ -29,19 +29,18 @@ type objectiveSum struct {
 // objectiveLosses is tokenLoss of a batch of several objectives, which reach the
 // vocabulary one after the other.
 func objectiveLosses(s *torch.Scope, m *model, b *batch) (sum torch.Tensor, of objectiveSums) {
-	x := m.read(s, b)
-	hidden := m.hidden(s, x)
+	states := m.states(s, m.read(s, b), b.rows)
 	for mode := spans.Token; mode <= spans.Document; mode++ {
 		var rows, targets []int64
 		for i, is := range b.modes {
 			if is == mode {
-				rows, targets = append(rows, b.rows[i]), append(targets, b.targets[i])
+				rows, targets = append(rows, int64(i)), append(targets, b.targets[i])
 			}
 		}
 		if len(rows) == 0 {
 			continue
 		}
-		logits := m.vocabulary(s, x.rows(s, hidden, m, rows), torch.Tensor{})
+		logits := m.vocabulary(s, s.Rows(states, index(s, rows, m.device)), torch.Tensor{})
 		loss := s.CrossEntropySum(logits, index(s, targets, m.device), 0)
 		if sum.Defined() {
 			sum = s.Add(sum, loss)

@@ -31,7 +31,7 @@ struct Stretch {
 // One head of one sequence. Where Part B is a root and branches (starts is not null), a
 // row skips the columns from sep + 1 up to starts[row].
 struct Head {
-  int64_t used, sep;
+  int64_t used, sep, wanted; // rows before wanted are not
   int64_t hidden, at, d; // the model's, where the head begins, and its own
   int64_t first;         // number of its first row among all heads'
   float scale;
@@ -42,9 +42,9 @@ struct Head {
   std::vector<Stretch> stretches() const {
     std::vector<Stretch> all;
     const int64_t a = std::min(sep, used);
-    for (int64_t r = 0; r < a; r += kRows)
+    for (int64_t r = wanted; r < a; r += kRows)
       all.push_back({r, std::min(r + kRows, a), a, false});
-    for (int64_t r = a; r < used; r += kRows)
+    for (int64_t r = std::max(a, wanted); r < used; r += kRows)
       all.push_back({r, std::min(r + kRows, used), std::min(r + kRows, used), true});
     return all;
   }
@@ -196,28 +196,34 @@ void backward_by_tiles(const Head &h, const bf16 *qkv, const bf16 *g, const bf16
 struct Attention : Function<Attention> {
   // f(head, its sequence's number) for each head of each sequence.
   template <class F>
-  static void each_head(const Tensor &qkv, const Tensor &sep, const Tensor &used, const Tensor &starts, const Tensor &moments, int64_t heads, Drop drop, F f) {
+  static void each_head(const Tensor &qkv, const Tensor &sep, const Tensor &used, const Tensor &starts, const Tensor &wanted, const Tensor &moments,
+                        int64_t heads, Drop drop, F f) {
     const int64_t batch = qkv.size(0), length = qkv.size(1), hidden = qkv.size(2) / 3, d = hidden / heads;
     at::parallel_for(0, batch * heads, 1, [&](int64_t first, int64_t last) {
       at::AutoDispatchBelowADInplaceOrView below;
       for (int64_t i = first; i < last; i++) {
         const int64_t b = i / heads;
-        f(Head{elements<int64_t>(used)[b], elements<int64_t>(sep)[b], hidden, i % heads * d, d, i * length, 1 / std::sqrt((float)d), drop,
+        f(Head{elements<int64_t>(used)[b], elements<int64_t>(sep)[b], first_wanted(wanted, b), hidden, i % heads * d, d, i * length, 1 / std::sqrt((float)d), drop,
                starts.numel() ? elements<int64_t>(starts) + b * length : nullptr, elements<float>(moments) + 2 * i * length},
           b);
       }
     });
   }
 
-  // Rows behind those used become 0.
-  template <class T> static void clear(const Tensor &x, const Tensor &used) {
-    for (int64_t b = 0; b < x.size(0); b++)
-      std::fill(elements<T>(x) + (b * x.size(1) + elements<int64_t>(used)[b]) * x.size(2), elements<T>(x) + (b + 1) * x.size(1) * x.size(2), (T)0);
+  static int64_t first_wanted(const Tensor &wanted, int64_t b) { return wanted.numel() ? elements<int64_t>(wanted)[b] : 0; }
+
+  // Rows that are not wanted, and those behind the ones used, become 0.
+  template <class T> static void clear(const Tensor &x, const Tensor &used, const Tensor &wanted) {
+    for (int64_t b = 0; b < x.size(0); b++) {
+      T *sequence = elements<T>(x) + b * x.size(1) * x.size(2);
+      std::fill(sequence, sequence + first_wanted(wanted, b) * x.size(2), (T)0);
+      std::fill(sequence + elements<int64_t>(used)[b] * x.size(2), sequence + x.size(1) * x.size(2), (T)0);
+    }
   }
 
   template <class T> static bool by_tiles(int64_t d) { return std::is_same<T, bf16>::value && tiles() && d % 2 == 0; }
 
-  static Tensor forward(AutogradContext *ctx, Tensor qkv, Tensor sep, Tensor used, Tensor starts, int64_t heads, double p) {
+  static Tensor forward(AutogradContext *ctx, Tensor qkv, Tensor sep, Tensor used, Tensor starts, Tensor wanted, int64_t heads, double p) {
     const Drop drop = make_drop(p);
     keep(ctx, drop);
     ctx->saved_data["heads"] = heads;
@@ -227,8 +233,8 @@ struct Attention : Function<Attention> {
     Tensor moments = torch::empty({batch, heads, length, 2}, qkv.options().dtype(at::kFloat));
     by_type(qkv, [&](auto *type) {
       using T = std::remove_pointer_t<decltype(type)>;
-      clear<T>(out, used);
-      each_head(qkv, sep, used, starts, moments, heads, drop, [&](const Head &h, int64_t b) {
+      clear<T>(out, used, wanted);
+      each_head(qkv, sep, used, starts, wanted, moments, heads, drop, [&](const Head &h, int64_t b) {
         T *to = elements<T>(out) + b * length * hidden;
         if (by_tiles<T>(h.d))
           forward_by_tiles(h, elements<bf16>(qkv) + b * length * 3 * hidden, (bf16 *)to);
@@ -236,20 +242,21 @@ struct Attention : Function<Attention> {
           forward_by_products(h, qkv.select(0, b), to);
       });
     });
-    ctx->save_for_backward({qkv, sep, used, out, moments, starts});
+    ctx->save_for_backward({qkv, sep, used, out, moments, starts, wanted});
     return out;
   }
 
   static tensor_list backward(AutogradContext *ctx, tensor_list gradients) {
     auto saved = ctx->get_saved_variables();
-    const Tensor &qkv = saved[0], &sep = saved[1], &used = saved[2], &out = saved[3], &moments = saved[4], &starts = saved[5];
+    const Tensor &qkv = saved[0], &sep = saved[1], &used = saved[2], &out = saved[3], &moments = saved[4], &starts = saved[5],
+                 &wanted = saved[6];
     const int64_t length = qkv.size(1), hidden = qkv.size(2) / 3;
     const Tensor g = gradients[0].contiguous();
     Tensor dqkv = torch::empty_like(qkv);
     by_type(qkv, [&](auto *type) {
       using T = std::remove_pointer_t<decltype(type)>;
-      clear<T>(dqkv, used);
-      each_head(qkv, sep, used, starts, moments, ctx->saved_data["heads"].toInt(), kept(ctx), [&](const Head &h, int64_t b) {
+      clear<T>(dqkv, used, wanted);
+      each_head(qkv, sep, used, starts, wanted, moments, ctx->saved_data["heads"].toInt(), kept(ctx), [&](const Head &h, int64_t b) {
         const T *from = elements<T>(out) + b * length * hidden;
         const int64_t at = b * length * 3 * hidden;
         if (by_tiles<T>(h.d))
@@ -258,7 +265,7 @@ struct Attention : Function<Attention> {
           backward_by_products(h, qkv.select(0, b), g.select(0, b), from, dqkv.select(0, b));
       });
     });
-    return {dqkv, Tensor(), Tensor(), Tensor(), Tensor(), Tensor()};
+    return {dqkv, Tensor(), Tensor(), Tensor(), Tensor(), Tensor(), Tensor()};
   }
 };
 
@@ -299,11 +306,12 @@ extern "C" {
 
 int gk_has_fused_attention(void) { return TORCH_VERSION_MAJOR >= 2; }
 
-char *gk_attention(gk_tensor *out, gk_tensor qkv, gk_tensor sep, gk_tensor used, gk_tensor starts, int64_t heads, double dropout, int form) {
+char *gk_attention(gk_tensor *out, gk_tensor qkv, gk_tensor sep, gk_tensor used, gk_tensor starts, gk_tensor wanted, int64_t heads, double dropout,
+                   int form) {
   return guard([&] {
-    const Tensor branches = starts ? T(starts) : torch::empty({0}, T(sep).options());
+    const Tensor none = torch::empty({0}, T(sep).options()), branches = starts ? T(starts) : none;
     if (form == GK_OWN_ATTENTION)
-      *out = own(Attention::apply(T(qkv), T(sep), T(used), branches, heads, dropout));
+      *out = own(Attention::apply(T(qkv), T(sep), T(used), branches, wanted ? T(wanted) : none, heads, dropout));
     else
       *out = own(masked_attention(T(qkv), T(sep), branches, heads, dropout, form));
   });

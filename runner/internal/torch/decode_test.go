@@ -20,7 +20,7 @@ func TestCachedAttention(t *testing.T) {
 		piece := s.Float32s(drawn(2, wrote*3*hidden), torch.CPU, 1, wrote, 3*hidden)
 		joined := s.Float32s(append(s.Floats(text), s.Floats(piece)...), torch.CPU, 1, length+wrote, 3*hidden)
 		n := s.Int64s([]int64{length}, torch.CPU, 1)
-		whole := s.Attention(joined, n, s.Int64s([]int64{length + wrote}, torch.CPU, 1), torch.Tensor{}, heads, 0, torch.PlainAttention)
+		whole := s.Attention(joined, n, s.Int64s([]int64{length + wrote}, torch.CPU, 1), torch.Tensor{}, torch.Tensor{}, heads, 0, torch.PlainAttention)
 
 		written := s.Float32s(drawn(3, 4*slots*2*hidden), torch.CPU, 4, slots, 2*hidden)
 		var got []float32

@@ -106,7 +106,7 @@ func TestAttentionForms(t *testing.T) {
 						if branches {
 							starts = s.Int64s(branchStarts(size.length, size.sep, size.sep2), torch.CPU, 2, size.length)
 						}
-						y := s.Attention(s.Cast(x[0], dtype), sep, used, starts, size.heads, 0, form)
+						y := s.Attention(s.Cast(x[0], dtype), sep, used, starts, torch.Tensor{}, size.heads, 0, form)
 						// Rows behind used are not defined.
 						seen := make([]float32, 2*size.length)
 						for i := range seen {
@@ -165,7 +165,7 @@ func TestAttentionDropout(t *testing.T) {
 				x[i*3*n+2*n+i] = 1
 			}
 			used := s.Int64s([]int64{n}, torch.CPU, 1)
-			y := s.Floats(s.Attention(s.Float32s(x, torch.CPU, 1, n, 3*n), used, used, torch.Tensor{}, 1, rate, torch.OwnAttention))
+			y := s.Floats(s.Attention(s.Float32s(x, torch.CPU, 1, n, 3*n), used, used, torch.Tensor{}, torch.Tensor{}, 1, rate, torch.OwnAttention))
 			if rate == 0 {
 				without = y
 			} else {
@@ -198,7 +198,7 @@ func TestAttentionDropoutGradient(t *testing.T) {
 				t.Error(err)
 			}
 			in := s.RequireGrad(s.Float32s(x, torch.CPU, 1, n, 3*hidden))
-			y := s.Attention(in, s.Int64s([]int64{4}, torch.CPU, 1), s.Int64s([]int64{n}, torch.CPU, 1), torch.Tensor{}, heads, 0.3, torch.OwnAttention)
+			y := s.Attention(in, s.Int64s([]int64{4}, torch.CPU, 1), s.Int64s([]int64{n}, torch.CPU, 1), torch.Tensor{}, torch.Tensor{}, heads, 0.3, torch.OwnAttention)
 			sum := s.Sum(s.Mul(y, s.Float32s(weights, torch.CPU, 1, n, hidden)))
 			value = s.Item(sum)
 			s.Backward(sum)
@@ -364,7 +364,7 @@ func TestKernelsThreads(t *testing.T) {
 		torch.SetThreads(threads)
 		y, g := outcome(t, [][]int64{{3, 70, 96}, {32}, {32}}, drawn(4, 3*70*32), func(s *torch.Scope, x []torch.Tensor) torch.Tensor {
 			sep, used := s.Int64s([]int64{40, 70, 9}, torch.CPU, 3), s.Int64s([]int64{70, 70, 55}, torch.CPU, 3)
-			a := s.Attention(x[0], sep, used, torch.Tensor{}, 4, 0.2, torch.OwnAttention)
+			a := s.Attention(x[0], sep, used, torch.Tensor{}, torch.Tensor{}, 4, 0.2, torch.OwnAttention)
 			return s.GELU(s.LayerNorm(s.AddDropped(s.Narrow(x[0], 2, 0, 32), a, 0.1), x[1], x[2], 1e-5, torch.Float32), true)
 		})
 		all := y

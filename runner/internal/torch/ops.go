@@ -242,10 +242,12 @@ const (
 // i of sequence b sees token j where j < sep[b] or j ≤ i (sep, used: int64 [B]).
 // What tokens from used[b] on get is not defined. starts, if defined (int64
 // [B, T]), makes Part B a root, its first token, and branches: token i behind the
-// root then sees of Part B the root and j with starts[b, i] ≤ j ≤ i.
-func (s *Scope) Attention(qkv, sep, used, starts Tensor, heads int, dropout float64, form AttentionForm) Tensor {
+// root then sees of Part B the root and j with starts[b, i] ≤ j ≤ i. wanted, if
+// defined (int64 [B]), says that what tokens before wanted[b] get is not read: it
+// need not be computed.
+func (s *Scope) Attention(qkv, sep, used, starts, wanted Tensor, heads int, dropout float64, form AttentionForm) Tensor {
 	return s.shim("attention", func(out *C.gk_tensor) *C.char {
-		return C.gk_attention(out, qkv.ptr(), sep.ptr(), used.ptr(), starts.ptr(), C.int64_t(heads), C.double(dropout), C.int(form))
+		return C.gk_attention(out, qkv.ptr(), sep.ptr(), used.ptr(), starts.ptr(), wanted.ptr(), C.int64_t(heads), C.double(dropout), C.int(form))
 	})
 }
 

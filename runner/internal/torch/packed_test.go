@@ -61,7 +61,7 @@ func TestPackedAttention(t *testing.T) {
 						return s.Reshape(s.Cast(y, torch.Float32), -1, hidden)
 					},
 					func(s *torch.Scope, x []torch.Tensor) torch.Tensor {
-						y := s.Attention(s.Reshape(x[0], sequences, length, 3*hidden), s.Int64s(a, torch.CPU, sequences), s.Int64s(ends, torch.CPU, sequences), torch.Tensor{}, heads, 0, torch.PlainAttention)
+						y := s.Attention(s.Reshape(x[0], sequences, length, 3*hidden), s.Int64s(a, torch.CPU, sequences), s.Int64s(ends, torch.CPU, sequences), torch.Tensor{}, torch.Tensor{}, heads, 0, torch.PlainAttention)
 						return s.Rows(s.Reshape(y, -1, hidden), s.Int64s(rows, torch.CPU, int64(len(rows))))
 					})
 			})

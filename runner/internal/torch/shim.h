@@ -28,7 +28,7 @@ char *gk_gelu(gk_tensor *out, gk_tensor x, int tanh_approximation);
 char *gk_cross_entropy(gk_tensor *out, gk_tensor logits, gk_tensor targets, double smoothing);
 enum { GK_OWN_ATTENTION, GK_LIBTORCH_ATTENTION, GK_PLAIN_ATTENTION };
 char *gk_attention(gk_tensor *out, gk_tensor qkv, gk_tensor sep, gk_tensor used,
-                   gk_tensor starts, int64_t heads, double dropout, int form);
+                   gk_tensor starts, gk_tensor wanted, int64_t heads, double dropout, int form);
 int gk_has_bfloat16(void);
 
 char *gk_to(gk_tensor *out, gk_tensor x, int device, int dtype);
