@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"context"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -24,14 +23,7 @@ func TestAblationDocument(t *testing.T) {
 	_, section, _ := strings.Cut(string(text), "\n## Ablations\n")
 	section, _, _ = strings.Cut(section, "\n## ")
 	script := codeOf(section)
-	// The shell writes down each command in place of running it.
-	shell := exec.Command("sh", "-e")
-	shell.Stdin = strings.NewReader("glmkit() { printf '%s\\n' \"$@\"; echo; }\n" + script)
-	expanded, err := shell.CombinedOutput()
-	if err != nil {
-		t.Fatalf("%v\n%s", err, expanded)
-	}
-	commands := strings.Split(strings.TrimSuffix(string(expanded), "\n\n"), "\n\n")
+	commands := shellCommands(t, script)
 	if len(commands) < 20 {
 		t.Fatalf("only %d commands found: is the search for them broken?", len(commands))
 	}
@@ -46,7 +38,7 @@ func TestAblationDocument(t *testing.T) {
 	trained := 0
 	var printed string
 	for _, command := range commands {
-		args := strings.Split(command, "\n")
+		args := slices.Clone(command)
 		for i, arg := range args {
 			top, _, below := strings.Cut(arg, "/")
 			switch {
