@@ -15,14 +15,15 @@ if [ ! -x "$glmkit" ]; then
 	echo "gpu-check: there is no $glmkit; try: make build" >&2
 	exit 1
 fi
-sequences() { CGO_ENABLED=0 GOWORK=off ${GO:-go} build -buildvcs=false -o "$1/train" ./bench/train; }
+sequences() { CGO_ENABLED=0 GOWORK=off ${GO:-go} build -buildvcs=false -ldflags '-s -w' -o "$1/train" ./bench/train; }
 
 if [ "${1:-}" = --carry ]; then
 	folder=${2:?--carry takes a folder}
 	mkdir -p "$folder"
 	sequences "$folder"
-	cp "$glmkit" "$folder/glmkit"
+	strip -o "$folder/glmkit" "$glmkit" 2>/dev/null || cp "$glmkit" "$folder/glmkit"
 	cp bench/gpu/check.py bench/gpu/peer.py bench/glm.py "$folder"
+	du -sh "$folder" >&2
 	echo "gpu-check: take $folder to the machine, and run there: python3 $(basename "$folder")/check.py" >&2
 	exit
 fi
