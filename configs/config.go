@@ -13,6 +13,9 @@ type Config struct {
 	Train     Train     `yaml:"train"`
 	Finetune  Finetune  `yaml:"finetune"`
 	Compute   Compute   `yaml:"compute"`
+
+	// cut has the lengths that cutLengths found too long, by dotted key.
+	cut map[string]int
 }
 
 // Data says how documents become windows (GLM repository, BlockDataset).
@@ -148,11 +151,13 @@ type Finetune struct {
 
 // Recipe is how one task is finetuned.
 type Recipe struct {
-	Pattern   *int `yaml:"pattern,omitempty"`
-	SeqLength int  `yaml:"seq_length,omitempty"`
+	Pattern *int `yaml:"pattern,omitempty"`
+	// SeqLength bounds the tokens of a sequence; that of a built-in recipe is cut to
+	// the model's positions.
+	SeqLength int `yaml:"seq_length,omitempty"`
 	// TargetLength bounds the tokens of an answer that the model writes; 0: it
-	// writes none. SeqLength then bounds what it reads alone, and both are cut
-	// to the model's positions.
+	// writes none. SeqLength then bounds what it reads alone, and both are always
+	// cut to the model's positions.
 	TargetLength int `yaml:"target_length,omitempty"`
 	Epochs       int `yaml:"epochs,omitempty"`
 	MaxSteps     int `yaml:"max_steps,omitempty"` // cuts the epochs short; 0: no cut

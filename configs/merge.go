@@ -23,11 +23,14 @@ type merger struct {
 	layer  string            // file or assignment being read, for errors
 	at     int               // > 0: the line of layer that a value read by itself is from
 	origin map[string]origin // by dotted key: the layer that set it last
+	// builtIn tells whether layer is the defaults or a preset.
+	builtIn bool
 }
 
 type origin struct {
-	layer string
-	line  int
+	layer   string
+	line    int
+	builtIn bool
 }
 
 // file merges one YAML document.
@@ -210,7 +213,7 @@ func (m *merger) scalar(v reflect.Value, key string, node ast.Node) error {
 	default:
 		return fmt.Errorf("configuration field %s has the unreadable type %v", key, v.Type())
 	}
-	m.origin[key] = origin{m.layer, m.line(node)}
+	m.origin[key] = origin{m.layer, m.line(node), m.builtIn}
 	return nil
 }
 
@@ -291,8 +294,8 @@ func fieldsOf(t reflect.Type) func(yield func(field) bool) {
 	return func(yield func(field) bool) {
 		for _, f := range reflect.VisibleFields(t) {
 			key, options, _ := strings.Cut(f.Tag.Get("yaml"), ",")
-			if options == "inline" {
-				continue // its fields are visible too
+			if options == "inline" || !f.IsExported() {
+				continue // the fields of the one are visible too, the other is no key
 			}
 			if !yield(field{key, f.Index}) {
 				return

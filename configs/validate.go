@@ -32,7 +32,7 @@ func (c *Config) Validate() error {
 		v.fail("data.valid", fmt.Sprintf("data.valid %g and data.test %g leave nothing to train on", d.Valid, d.Test), "smaller shares, such as 0.05 and 0.001")
 	}
 	if d.SeqLength > c.Model.MaxPositions {
-		v.fail("data.seq_length", fmt.Sprintf("%d tokens exceed model.max_positions %d", d.SeqLength, c.Model.MaxPositions), "a shorter window or a larger model.max_positions")
+		v.fail("data.seq_length", fmt.Sprintf("%d tokens exceed model.max_positions %d", d.SeqLength, c.Model.MaxPositions), fmt.Sprintf("--set data.seq_length=%d, or a larger model.max_positions", c.Model.MaxPositions))
 	}
 
 	e := c.Clean
@@ -144,12 +144,15 @@ func (v *validation) fail(key, msg, hint string) {
 	}
 }
 
+// shortestRecipe is the tokens that a task's sequence has at least.
+const shortestRecipe = 8
+
 func (v *validation) recipe(key string, r Recipe, maxPositions int) {
 	if r.Pattern != nil {
 		v.atLeast(key+".pattern", *r.Pattern, 0)
 	}
-	v.atLeast(key+".seq_length", r.SeqLength, 8)
-	if r.SeqLength > maxPositions && r.TargetLength == 0 {
+	v.atLeast(key+".seq_length", r.SeqLength, shortestRecipe)
+	if r.SeqLength > maxPositions {
 		v.fail(key+".seq_length", fmt.Sprintf("%d tokens exceed model.max_positions %d", r.SeqLength, maxPositions), fmt.Sprintf("--set %s.seq_length=%d", key, maxPositions))
 	}
 	if r.TargetLength != 0 {

@@ -81,13 +81,12 @@ func finetuning(c *configs.Config, from, trainFile string, seed uint64, o Option
 	if err := identity.choose(recipe, split.Header); err != nil {
 		return nil, err
 	}
-	run := *c
-	run.Model = identity.Model
+	run := c.Of(identity.Model)
 	run.Train.Schedule, run.Train.Optimizer, run.Train.Steps, run.Train.Seed = recipe.Schedule, recipe.Optimizer, identity.TotalSteps, seed
 	run.Train.BatchSize, run.Train.MicroBatch, run.Train.Ramp = recipe.BatchSize, 0, configs.Ramp{From: 1}
 	run.Train.MaxTokens, run.Train.MaxHours = 0, 0 // pretraining's
 	return &job{
-		config: &run, identity: identity, vocabulary: weights.vocabulary, source: examples, weights: weights,
+		config: run, identity: identity, vocabulary: weights.vocabulary, source: examples, weights: weights,
 		examples: examples, header: split.Header, chooser: chooser, close: weights.close,
 	}, nil
 }

@@ -134,7 +134,7 @@ func newTinyWorld(t *testing.T) tinyWorld {
 data: {seq_length: 32, samples: 24}
 model: {architecture: glm, layers: 1, hidden: 16, heads: 2, max_positions: 128, dropout: 0.1, attention_dropout: 0.1}
 train: {optimizer: {lr: 0.3}, schedule: {kind: constant, warmup: 0}, steps: 3, batch_size: 4, micro_batch: 0, save_every: 1, keep_last: 1, keep_best: true, log_every: 1, valid_every: 1, valid_batches: 1}
-finetune: {seq_length: 96, batch_size: 8, max_steps: 2, tasks: {multirc: {seq_length: 96}, record: {seq_length: 96}}}
+finetune: {seq_length: 96, batch_size: 8, max_steps: 2}
 compute: {peak_tflops: 1}
 `), 0o666); err != nil {
 		t.Fatal(err)

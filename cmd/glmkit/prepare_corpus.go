@@ -129,6 +129,9 @@ func runPrepareCorpus(ctx context.Context, s streams, opts *prepareCorpusOptions
 	if err != nil {
 		return err
 	}
+	if length := config.CutLength(); length > 0 {
+		fmt.Fprintf(s.err, "windows of %d tokens, the model's positions, where the configuration has %d\n", config.Data.SeqLength, length)
+	}
 	bars := stageBars{s: s}
 	start := time.Now()
 	prepare := corpus.PrepareOptions{

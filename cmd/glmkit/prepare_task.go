@@ -76,7 +76,7 @@ choose from (docs/superglue.md). Tasks whose answers the model writes
 	f.StringVar(&opts.form, "form", string(tasks.Cloze), "cloze (GLM), classification (BERT) or masked (BERT, at [MASK])")
 	f.StringVar(&opts.out, "out", "", "`folder` to write to (required)")
 	f.StringVar(&opts.pattern, "pattern", "", "cloze `pattern`, several between commas, or all (default: finetune.pattern of the configuration)")
-	f.IntVar(&opts.maxLength, "max-length", 0, "tokens of a sequence at most (default: finetune.seq_length of the configuration)")
+	f.IntVar(&opts.maxLength, "max-length", 0, "tokens of a sequence at most (default: finetune.seq_length of the configuration; a built-in one is cut to model.max_positions)")
 	f.BoolVar(&opts.skipBad, "skip-bad", false, "leave out bad lines and examples, count them and record them in manifest.json")
 	opts.config = addConfigFlags(cmd, "")
 	for _, name := range []string{"data", "out"} {
@@ -180,6 +180,13 @@ func runPrepareTask(ctx context.Context, s streams, opts *prepareTaskOptions) er
 		if done {
 			fmt.Fprintf(s.err, "%s is complete: nothing to do\n", filepath.Join(job.out, job.task.Name))
 		}
+		if length := config.CutLengthFor(job.task.Recipe()); length > 0 && opts.maxLength == 0 {
+			shortened, examples := 0, 0
+			for _, split := range manifest.Splits {
+				shortened, examples = shortened+split.Truncated, examples+split.Examples
+			}
+			fmt.Fprintf(s.err, "%s: sequences of up to %d tokens, the model's positions, where the recipe has %d: %d of %d examples shortened\n", job.task.Name, config.Model.MaxPositions, length, shortened, examples)
+		}
 		rows = append(rows, splitRows(s.err, job.task, job.out, manifest)...)
 	}
 	bar.done()
@@ -202,15 +209,12 @@ func newTaskEncoder(task *tasks.Task, form tasks.Form, pattern, maxLength int, c
 	}
 	if maxLength == 0 {
 		maxLength = recipe.SeqLength
-		if task.Writes() {
-			maxLength = min(maxLength, config.Model.MaxPositions)
-		}
 	}
 	encoder, err := task.NewEncoder(form, pattern, maxLength, vocabulary)
 	if err != nil {
 		return nil, err
 	}
-	return encoder, encoder.SetWriting(min(recipe.TargetLength, config.Model.MaxPositions), config.Objective.TaskMask)
+	return encoder, encoder.SetWriting(recipe.TargetLength, config.Objective.TaskMask)
 }
 
 // taskJobs finds the folders of the tasks that are asked for, each once.
