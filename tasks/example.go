@@ -151,11 +151,12 @@ func (t *Task) readFrom(r io.Reader, path, split string, form Form) iter.Seq2[Ex
 			}
 		}
 		if number == 0 {
-			err := fmt.Errorf("none of its %d lines makes an example of the form %s", line, form)
+			err, hint := fmt.Errorf("none of its %d lines makes an example of the form %s", line, form), t.lineHint()
 			if from.training && form.Asks() && (t.reader.generative || t.reader.ranked) && line > bad {
 				err = fmt.Errorf("none of its %d lines is true, and the form %s trains on true ones", line, form)
+				hint = "more lines; --form classification, which trains on false ones too; or the names of the other tasks in place of all"
 			}
-			fail(0, err, t.lineHint())
+			fail(0, err, hint)
 		}
 	}
 }
