@@ -60,6 +60,19 @@ func (r Resampling) Difference(a, b Runs) *Distribution {
 	return r.resample(a, b, r.Lowest-100, 100-r.Lowest)
 }
 
+// Share is the distribution of the share of examples that are right, 0–100, each
+// example a unit of its own.
+func Share(right []bool) *Distribution {
+	values, unit := make([]float64, len(right)), make([]int, len(right))
+	for i, yes := range right {
+		if unit[i] = i; yes {
+			values[i] = 100
+		}
+	}
+	sums := MeanSums(values, unit, len(unit))
+	return Resampling{Units: len(unit)}.Bootstrap(Runs{Seeds: 1, Stat: func(_ int, units []int) float64 { return sums.Over(units) }})
+}
+
 // resample draws for a, or for a less b where b has runs; lowest and highest
 // are the ends of the figure's scale.
 func (r Resampling) resample(a, b Runs, lowest, highest float64) *Distribution {

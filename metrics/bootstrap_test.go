@@ -49,6 +49,14 @@ func TestStandardErrorOfAShare(t *testing.T) {
 		i := d.Interval(0.95)
 		within(t, "lower end", i.Lo, 100*p-1.96*want, 0.25*want)
 		within(t, "upper end", i.Hi, 100*p+1.96*want, 0.25*want)
+
+		right := make([]bool, test.n)
+		for k := range test.right {
+			right[k] = true
+		}
+		share := Share(right)
+		within(t, "share", share.Estimate, 100*p, 1e-9)
+		within(t, "SE of the share", share.SE(), want, 0.1*want)
 	}
 }
 

@@ -125,6 +125,9 @@ func fileExists(path string) bool {
 }
 
 func noTasks(dir, split string) error {
+	if folders, _ := filepath.Glob(patternFolder(dir, "*")); len(folders) > 0 {
+		return &corpus.DataError{Path: dir, Err: errors.New("holds a folder of each pattern, and no task itself"), Hint: "--tasks " + folders[0] + ", or train finetune --grid pattern=…"}
+	}
 	return &corpus.DataError{Path: dir, Err: errors.New("holds no task with a " + split + " split"), Hint: "glmkit prepare task all --out " + dir}
 }
 

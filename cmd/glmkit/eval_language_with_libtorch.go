@@ -109,20 +109,18 @@ func lambada(ctx context.Context, s streams, o languageOptions) error {
 		if err != nil {
 			return err
 		}
-		right, unit := make([]float64, len(each)), make([]int, len(each))
+		row := lambadaRow{Run: run, Text: path, Context: direction, Passages: len(each)}
+		right := make([]bool, len(each))
 		nll, tokens := 0.0, 0
 		for i, one := range each {
-			unit[i], nll, tokens = i, nll+one.NLL, tokens+one.Tokens
-			if one.Greedy {
-				right[i] = 100
-			}
+			right[i], nll, tokens = one.Greedy, nll+one.NLL, tokens+one.Tokens
 		}
 		if math.IsNaN(nll) {
 			return errors.New("the model's output is not a number: it has diverged")
 		}
-		sums := metrics.MeanSums(right, unit, len(unit))
-		d := metrics.Resampling{Units: len(unit)}.Bootstrap(metrics.Runs{Seeds: 1, Stat: func(_ int, units []int) float64 { return sums.Over(units) }})
-		row := lambadaRow{Run: run, Text: path, Context: direction, Passages: len(each), Accuracy: d.Estimate, Interval: d.Interval(0.95), Perplexity: math.Exp(nll / float64(tokens))}
+		share := metrics.Share(right)
+		row.Accuracy, row.Interval = share.Estimate, share.Interval(0.95)
+		row.Perplexity = math.Exp(nll / float64(tokens))
 		rows = append(rows, []string{run, path, direction, strconv.Itoa(row.Passages), fmt.Sprintf("%.2f", row.Accuracy), fmt.Sprintf("%.2f to %.2f", row.Interval.Lo, row.Interval.Hi), figure(row.Perplexity)})
 		return o.print(s, row)
 	})
