@@ -10,6 +10,7 @@ import (
 
 	"github.com/glmkit/glmkit/configs"
 	"github.com/glmkit/glmkit/metrics"
+	"github.com/glmkit/glmkit/spans"
 )
 
 // This file is what tasks whose answers the model writes have of their own:
@@ -135,7 +136,7 @@ func (e *Encoder) writing(x Example, a, b []part) (sequences []sequence, cut int
 	}
 	var target []int32
 	if x.Answers != nil {
-		target = e.tokenizer.Encode(nil, " "+x.Answers[0])
+		target = encodeSentences(e.tokenizer, x.Answers[0])
 	}
 	target = append(target, e.special.EOP)
 	if excess := len(target) - e.header.TargetLength; excess > 0 {
@@ -228,9 +229,9 @@ func (t *Task) Written(e Encoded, tokenizer Decoder, answers [][]int32, score fl
 	}
 	var gold []string
 	for _, reference := range e.Gold {
-		gold = append(gold, strings.TrimSpace(tokenizer.Decode(tokenizer.Encode(nil, " "+reference))))
+		gold = append(gold, decodeSentences(tokenizer, encodeSentences(tokenizer, reference)))
 	}
-	written := strings.TrimSpace(tokenizer.Decode(text))
+	written := decodeSentences(tokenizer, text)
 	return Prediction{
 		ID: e.ID, Number: e.Number, Question: e.Question, Passage: e.Passage, Label: -1, Answer: written,
 		Choices: []string{written}, Scores: []float64{score}, Gold: gold, Text: e.Text,
@@ -242,6 +243,35 @@ func (t *Task) Written(e Encoded, tokenizer Decoder, answers [][]int32, score fl
 type Decoder interface {
 	Encode(dst []int32, text string) []int32
 	Decode(ids []int32) string
+	Special() spans.Special
+}
+
+// encodeSentences encodes an answer. What parts its sentences is one token, however
+// the vocabulary reads it in a text.
+func encodeSentences(tokenizer interface {
+	Encode(dst []int32, text string) []int32
+	Special() spans.Special
+}, text string) (ids []int32) {
+	for i, sentence := range strings.Split(text, sentenceEnd) {
+		if i > 0 {
+			ids = append(ids, tokenizer.Special().SEP)
+		}
+		ids = tokenizer.Encode(ids, " "+strings.TrimSpace(sentence))
+	}
+	return ids
+}
+
+// decodeSentences is the text of what encodeSentences or a model made.
+func decodeSentences(tokenizer Decoder, ids []int32) string {
+	var sentences []string
+	from := 0
+	for i, id := range ids {
+		if id == tokenizer.Special().SEP {
+			sentences, from = append(sentences, strings.TrimSpace(tokenizer.Decode(ids[from:i]))), i+1
+		}
+	}
+	sentences = append(sentences, strings.TrimSpace(tokenizer.Decode(ids[from:])))
+	return strings.TrimSpace(strings.Join(sentences, " "+sentenceEnd+" "))
 }
 
 // ROUGE is that of a summary that was written against its reference, with

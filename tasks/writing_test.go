@@ -465,6 +465,7 @@ func TestWritten(t *testing.T) {
 		gold    string
 	}{
 		"Gigaword": {Example{Fields: map[string]string{"source": "the old man"}, Gold: []string{"The sea, Man?"}}, []string{"the sea"}, "the sea", "the sea , man ?"},
+		"CNN-DM":   {Example{Fields: map[string]string{"source": "the old man"}, Gold: []string{"The sea. [SEP] Man"}}, []string{"the sea"}, "the sea", "the sea . [SEP] man"},
 		"Yahoo":    {Example{Fields: map[string]string{"text": "the the the the"}, Gold: []string{"the the the the"}}, []string{"sea . sea ."}, "", "the the the the"},
 	} {
 		task := mustGet(t, name)
@@ -498,6 +499,38 @@ func TestWritten(t *testing.T) {
 		if got.Label != -1 || got.Predicted != 0 || got.Choices[0] != test.want || got.Gold[0] != test.gold || got.Scores[0] != -1.5 {
 			t.Errorf("%s: %+v, want %q and %q", name, got, test.want, test.gold)
 		}
+	}
+}
+
+// What parts an answer's sentences is one token that the model learns to write.
+func TestSentencesOfAnAnswer(t *testing.T) {
+	tok := newTokenizer(t)
+	sep := tok.Special().SEP
+	ids := encodeSentences(tok, "the sea . [SEP] the man ?")
+	want := append(append(tok.Encode(nil, " the sea ."), sep), tok.Encode(nil, " the man ?")...)
+	if !slices.Equal(ids, want) || slices.Contains(ids, tok.Special().Unk) {
+		t.Errorf("encoded as %v, want %v", ids, want)
+	}
+	if got := decodeSentences(tok, ids); got != "the sea . [SEP] the man ?" {
+		t.Errorf("decoded as %q", got)
+	}
+	if got := decodeSentences(tok, []int32{sep}); got != sentenceEnd {
+		t.Errorf("an end alone is %q", got)
+	}
+	score := ROUGE("the man ? [SEP] the sea .", decodeSentences(tok, ids))
+	if score.LSum.F1 != 100 || score.L.F1 == 100 {
+		t.Errorf("sentences in another order: Lsum %v, L %v", score.LSum.F1, score.L.F1)
+	}
+	e, err := mustGet(t, "CNN-DM").NewEncoder(Cloze, 0, 30, tok)
+	if err != nil {
+		t.Fatal(err)
+	}
+	encoded, _, err := e.Encode(Example{Fields: map[string]string{"source": "the old man"}, Answers: []string{"the sea [SEP] man"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b := encoded.Sequences[0]; !slices.Contains(b.Target[b.Sep:], sep) {
+		t.Errorf("the target %v has no token %d", b.Target[b.Sep:], sep)
 	}
 }
 
