@@ -476,7 +476,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--glmkit", type=pathlib.Path, default=HERE / "glmkit", help="the program to check")
     parser.add_argument("--sequences", type=pathlib.Path, default=HERE / "train", help="the built bench/train")
-    parser.add_argument("--tests", type=pathlib.Path, default=HERE / "devices.test", help="the built tests of runner/internal/devices; none: left out")
+    parser.add_argument("--tests", type=pathlib.Path, default=HERE / "devices.test", help="the built tests of runner/internal/torch; none: left out")
     parser.add_argument("--peer", type=pathlib.Path, default=HERE / "peer.py")
     parser.add_argument("--results", type=pathlib.Path, default=HERE / "results", help="folder")
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])

@@ -21,6 +21,8 @@ if [ "${1:-}" = --carry ]; then
 	folder=${2:?--carry takes a folder}
 	mkdir -p "$folder"
 	sequences "$folder"
+	# Tests of the tensor layer come along, fitted as glmkit is.
+	${GO:-go} test -c -ldflags '-s -w' -o "$folder/devices.test" ./runner/internal/torch
 	strip -o "$folder/glmkit" "$glmkit" 2>/dev/null || cp "$glmkit" "$folder/glmkit"
 	cp bench/gpu/check.py bench/gpu/peer.py bench/glm.py "$folder"
 	du -sh "$folder" >&2
