@@ -47,7 +47,7 @@ submit() { # name, flags, ids of the jobs before it between colons, step
 		}
 		fmt.Fprintf(&out, "j%d=$(submit %s \"%s\" \"%s\" %s)\n", i, quote(jobName(s.ID)), flags, strings.Join(needs, ":"), quote(s.ID))
 	}
-	fmt.Fprintf(&out, "echo %s\n", quote(fmt.Sprintf("%d jobs submitted", len(missing))))
+	fmt.Fprintf(&out, "echo %s\n", quote(fmt.Sprintf("jobs submitted: %d", len(missing))))
 	_, err = io.WriteString(w, out.String())
 	return err
 }

@@ -476,7 +476,7 @@ func TestSlurm(t *testing.T) {
 	cmd.Env = append(os.Environ(), "PATH="+dir+":"+os.Getenv("PATH"), "FAKE="+dir, "GPU_FLAGS=--gpus=1", "SBATCH_FLAGS=--time=10 --partition=x")
 	cmd.Stdin = strings.NewReader(script.String())
 	out, err := cmd.CombinedOutput()
-	if err != nil || !strings.Contains(string(out), fmt.Sprintf("%d jobs submitted", len(p.Steps)-1)) {
+	if err != nil || !strings.Contains(string(out), fmt.Sprintf("jobs submitted: %d", len(p.Steps)-1)) {
 		t.Fatalf("%v\n%s\n%s", err, out, script.String())
 	}
 	text, err := os.ReadFile(filepath.Join(dir, "asked"))
