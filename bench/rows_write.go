@@ -27,20 +27,59 @@ type prompts struct {
 	End   int     `json:"end"`   // and the one that ends it, no sooner than the last
 	Never []int   `json:"never"`
 	Write int     `json:"write"` // tokens
+	// Follow are answers that are read instead of what the peer would write.
+	Follow [][]int `json:"follow,omitempty"`
 }
+
+// ids are answers as the peer gives them: the end counted where there is one.
+func (p prompts) ids(words []string, answers [][]string) ([][]int, error) {
+	var all [][]int
+	for n, tokens := range answers {
+		var ids []int
+		for _, token := range tokens {
+			id := slices.Index(words, token)
+			if id < 0 {
+				return nil, fmt.Errorf("glmkit wrote %q into text %d, which the vocabulary does not have", token, n+1)
+			}
+			ids = append(ids, id)
+		}
+		if len(ids) < p.Write {
+			ids = append(ids, p.End)
+		}
+		all = append(all, ids)
+	}
+	return all, nil
+}
+
+func (p prompts) following(answers [][]int) prompts {
+	p.Follow = answers
+	return p
+}
+
+// farBehind is by how much, in logits, a token that glmkit wrote in bfloat16 may lie
+// behind the one that float32 finds the likeliest.
+const farBehind = 0.05
 
 // measureWrite is writing token by token on a CPU, the likeliest token each time,
 // through the command that users run.
 func measureWrite(ctx context.Context, b *bench) ([]*row, error) {
 	z := b.size
-	peers := []struct{ mode, peer, goal string }{
-		{"cache", "PyTorch, keys and values kept", "≥ 2×"},
-		{"authors", "PyTorch, the authors' way re-stated: hidden states kept", "≥ 5×"},
+	half, modes := "bfloat16", []string{"cache", "cache16", "authors"}
+	if !strings.Contains(field("/proc/cpuinfo", "flags"), "bf16") {
+		half, modes = "float32", []string{"cache", "authors"}
+	}
+	peers := []struct {
+		peer, goal, precision string
+		modes                 []string // the fastest counts
+	}{
+		{"PyTorch float32, keys and values kept", "≥ 2×", "float32", []string{"cache"}},
+		{"PyTorch, the faster of float32 and bfloat16, keys and values kept", "≥ 2×", half, []string{"cache", "cache16"}},
+		{"PyTorch float32, the authors' way re-stated: hidden states kept", "≥ 5×", half, []string{"authors"}},
 	}
 	var rows []*row
 	for _, batch := range writeBatches {
 		for _, p := range peers {
-			rows = append(rows, &row{Name: fmt.Sprintf("CPU writing, %d×%d, %d at a time, two threads", z.Layers, z.Hidden, batch), Peer: p.peer, Unit: "tokens/s", Goal: p.goal})
+			rows = append(rows, &row{Name: fmt.Sprintf("CPU writing, %d×%d, %d at a time, two threads, %s", z.Layers, z.Hidden, batch, p.precision), Peer: p.peer, Unit: "tokens/s", Goal: p.goal})
 		}
 	}
 	if err := b.havePython("torch"); err != nil {
@@ -57,42 +96,81 @@ func measureWrite(ctx context.Context, b *bench) ([]*row, error) {
 	if err != nil {
 		return rows, err
 	}
+	type result struct {
+		Rate      float64 `json:"tokens_per_s"`
+		Answers   [][]int
+		Behind    float64
+		Torch     string
+		Libraries []string
+	}
+	peer := func(mode, file string) (r result, err error) {
+		done, err := command(ctx, 2, nil, b.python, "bench/write/peer.py", mode, "--weights", filepath.Join(checkpoint, "model.safetensors"), "--heads", strconv.Itoa(z.Heads), "--prompts", file)
+		return r, decode(done, err, &r)
+	}
 	for k, batch := range writeBatches {
-		texts, peerFile, err := b.writePrompts(words, batch)
+		of := rows[k*len(peers) : (k+1)*len(peers)]
+		texts, asked, err := b.writePrompts(words, batch)
 		if err != nil {
 			return rows, err
 		}
 		for i := range b.rounds {
 			progress("writing, %d at a time, round %d of %d", batch, i+1, b.rounds)
-			rate, answers, err := b.fill(ctx, checkpoint, texts)
+			ours, theirs := map[string]float64{}, map[string]result{}
+			var wrote [][]int // in float32
+			for _, precision := range slices.Compact([]string{half, "float32"}) {
+				rate, answers, err := b.fill(ctx, checkpoint, texts, precision)
+				if err != nil {
+					return rows, err
+				}
+				ours[precision] = rate
+				if wrote, err = asked.ids(words, answers); err != nil {
+					return rows, err
+				}
+				if precision == "bfloat16" && i == 0 {
+					file, err := b.keepPrompts("follow.json", asked.following(wrote))
+					if err != nil {
+						return rows, err
+					}
+					check, err := peer("cache", file)
+					if err != nil {
+						return rows, err
+					}
+					if !(check.Behind < farBehind) {
+						return rows, fmt.Errorf("in bfloat16 glmkit wrote a token that lies %.3f behind the likeliest", check.Behind)
+					}
+					of[1].note("no token written in bfloat16 lies more than %.4f, in logits, behind the one that PyTorch finds the likeliest in float32.", check.Behind)
+				}
+			}
+			file, err := b.keepPrompts("prompts.json", asked)
 			if err != nil {
 				return rows, err
 			}
-			for j, p := range peers {
-				r := rows[k*len(peers)+j]
-				var theirs struct {
-					Rate      float64 `json:"tokens_per_s"`
-					Answers   [][]int
-					Torch     string
-					Libraries []string
-				}
-				done, err := command(ctx, 2, nil, b.python, "bench/write/peer.py", p.mode, "--weights", filepath.Join(checkpoint, "model.safetensors"), "--heads", strconv.Itoa(z.Heads), "--prompts", peerFile)
-				if err := decode(done, err, &theirs); err != nil {
+			for _, mode := range modes {
+				r, err := peer(mode, file)
+				if err != nil {
 					return rows, err
 				}
-				for n, ids := range theirs.Answers {
-					for t, id := range ids {
-						if id == len(words)+1 && t == len(answers[n]) {
-							continue // the end
-						}
-						if id >= len(words) || t >= len(answers[n]) || words[id] != answers[n][t] {
-							return rows, fmt.Errorf("%s: text %d, token %d: %d, glmkit wrote %q", p.peer, n+1, t+1, id, answers[n])
-						}
+				if theirs[mode] = r; mode == "cache16" {
+					continue // rounding may choose other tokens
+				}
+				for n, ids := range r.Answers {
+					if !slices.Equal(ids, wrote[n]) {
+						return rows, fmt.Errorf("PyTorch (%s), text %d: %d, glmkit wrote %d", mode, n+1, ids, wrote[n])
 					}
 				}
-				if r.Ours, r.Theirs = append(r.Ours, rate), append(r.Theirs, theirs.Rate); i == 0 {
-					r.note("%d tokens behind texts of %d, and both wrote the same. PyTorch %s on %s.", z.Write, promptWords+3, theirs.Torch, strings.Join(theirs.Libraries, ", "))
+			}
+			for j, p := range peers {
+				best := 0.0
+				for _, mode := range p.modes {
+					best = max(best, theirs[mode].Rate)
 				}
+				of[j].Ours, of[j].Theirs = append(of[j].Ours, ours[p.precision]), append(of[j].Theirs, best)
+			}
+			if i == 0 {
+				of[0].note("%d tokens behind texts of %d, and both wrote the same. PyTorch %s on %s.", z.Write, promptWords+3, theirs["cache"].Torch, strings.Join(theirs["cache"].Libraries, ", "))
+			}
+			if r, ok := theirs["cache16"]; ok {
+				of[1].note("round %d: PyTorch in float32 %.0f, in bfloat16 %.0f tokens/s.", i+1, theirs["cache"].Rate, r.Rate)
 			}
 		}
 	}
@@ -110,9 +188,9 @@ func vocabularyOf(path string) ([]string, error) {
 	return strings.Split(strings.TrimRight(string(text), "\n"), "\n"), nil
 }
 
-// writePrompts makes texts of words that are single tokens, as lines and as the
-// peer reads them.
-func (b *bench) writePrompts(words []string, batch int) (lines, peer string, err error) {
+// writePrompts makes texts of words that are single tokens, as a file of lines and
+// as the peer reads them.
+func (b *bench) writePrompts(words []string, batch int) (lines string, p prompts, err error) {
 	var plain []int
 	for id, w := range words {
 		if len(w) > 2 && strings.Trim(w, "abcdefghijklmnopqrstuvwxyz") == "" {
@@ -120,7 +198,7 @@ func (b *bench) writePrompts(words []string, batch int) (lines, peer string, err
 		}
 	}
 	place := func(token string) int { return slices.Index(words, token) }
-	p := prompts{Blank: promptWords + 1, Start: len(words), End: len(words) + 1, Write: b.size.Write}
+	p = prompts{Blank: promptWords + 1, Start: len(words), End: len(words) + 1, Write: b.size.Write}
 	for _, token := range []string{"[PAD]", "[UNK]", "[CLS]", "[MASK]"} {
 		p.Never = append(p.Never, place(token))
 	}
@@ -144,21 +222,23 @@ func (b *bench) writePrompts(words []string, batch int) (lines, peer string, err
 		text.WriteByte('\n')
 		p.Texts = append(p.Texts, append(ids, place("[MASK]"), place("[PAD]")))
 	}
-	lines, peer = filepath.Join(b.work, "prompts.txt"), filepath.Join(b.work, "prompts.json")
+	lines = filepath.Join(b.work, "prompts.txt")
+	return lines, p, os.WriteFile(lines, []byte(text.String()), 0o666)
+}
+
+func (b *bench) keepPrompts(name string, p prompts) (string, error) {
+	file := filepath.Join(b.work, name)
 	content, err := json.Marshal(p)
 	if err == nil {
-		err = os.WriteFile(peer, content, 0o666)
+		err = os.WriteFile(file, content, 0o666)
 	}
-	if err == nil {
-		err = os.WriteFile(lines, []byte(text.String()), 0o666)
-	}
-	return lines, peer, err
+	return file, err
 }
 
 // fill is the rate at which glmkit writes, and what it wrote.
-func (b *bench) fill(ctx context.Context, checkpoint, texts string) (rate float64, answers [][]string, err error) {
+func (b *bench) fill(ctx context.Context, checkpoint, texts, precision string) (rate float64, answers [][]string, err error) {
 	n := b.size.Write
-	done, err := command(ctx, 2, nil, b.glmkit, "fill", checkpoint, "--file", texts, "--json", "--rate", "--device", "cpu", "--threads", "2", "--min-tokens", strconv.Itoa(n-1), "--max-tokens", strconv.Itoa(n))
+	done, err := command(ctx, 2, nil, b.glmkit, "fill", checkpoint, "--file", texts, "--json", "--rate", "--device", "cpu", "--threads", "2", "--precision", precision, "--min-tokens", strconv.Itoa(n-1), "--max-tokens", strconv.Itoa(n))
 	if exitCode(err) == 4 {
 		return 0, nil, missing("this glmkit has no libtorch (make build)")
 	}

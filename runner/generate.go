@@ -23,6 +23,8 @@ type Generator struct {
 	model    *model
 	config   *configs.Config // of the run
 	weights  string          // sha256 of the model file
+	products torch.DType     // that writing on a CPU reads
+	writer   *torch.Writer   // of these, once something was written
 }
 
 // OpenGenerator loads the model of a run or checkpoint, with its vocabulary.
@@ -31,7 +33,7 @@ func OpenGenerator(run, device string, threads int) (*Generator, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &Generator{}
+	g := &Generator{products: torch.Float32}
 	if g.Tokenizer, err = tokenizer.Open(dir); err != nil {
 		return nil, err
 	}
@@ -61,9 +63,56 @@ func OpenGenerator(run, device string, threads int) (*Generator, error) {
 func (g *Generator) Close() {
 	torch.Do(func() error {
 		torch.SetGrad(true)
+		if g.writer != nil {
+			g.writer.Free()
+		}
 		g.model.close()
 		return nil
 	})
+}
+
+// WriteIn says what the matrix products of filling on a CPU read: float32, as they
+// do by default, or bfloat16, in half the memory traffic: weights and what they are
+// multiplied with, keys and values are rounded to it, sums are not. auto is what the
+// run would be trained with here: bfloat16 where the processor multiplies it, unless
+// the run's compute.precision says otherwise. It returns the name of the one chosen,
+// for which it prepares the weights. Score is float32 always.
+func (g *Generator) WriteIn(precision string) (string, error) {
+	cpu := g.model.device == torch.CPU
+	switch precision {
+	case "float32", "bfloat16":
+	case "auto":
+		asked := g.config.Compute.Precision
+		if precision = "float32"; cpu && torch.BFloat16Products() && asked != "float32" && asked != "float16" {
+			precision = "bfloat16"
+		}
+	default:
+		return "", &configs.Error{Field: "--precision", Msg: fmt.Sprintf("%q is no precision of writing", precision), Hint: "auto, float32 or bfloat16"}
+	}
+	if precision == "bfloat16" && !cpu {
+		return "", &configs.Error{Field: "--precision", Msg: "bfloat16 is for writing on a CPU", Hint: "auto or float32"}
+	}
+	products := torch.Float32
+	if precision == "bfloat16" {
+		products = torch.BFloat16
+	}
+	return precision, torch.Do(func() error {
+		if g.writer != nil && g.products != products {
+			g.writer.Free()
+			g.writer = nil
+		}
+		g.products = products
+		return g.openWriter()
+	})
+}
+
+// openWriter makes the writer that fills on a CPU; there is none elsewhere.
+func (g *Generator) openWriter() (err error) {
+	if g.model.device == torch.CPU && g.writer == nil {
+		m := g.State.Model
+		g.writer, err = torch.NewWriter(g.model.params.tensors[:5+12*m.Layers], m.Layers, m.Heads, g.products)
+	}
+	return err
 }
 
 // Prompt is a text with blanks: Part A, and the places of the blanks in it in
@@ -129,7 +178,10 @@ func (g *Generator) fill(ctx context.Context, prompts []Prompt, first int, d Dec
 		}
 		fillings, texts = append(fillings, f), append(texts, p.Tokens)
 	}
-	c, err := newCache(g.model.network.(*glm), texts, len(prompts)*d.Beams)
+	if err := g.openWriter(); err != nil {
+		return nil, err
+	}
+	c, err := newCache(g.model.network.(*glm), g.writer, texts, len(prompts)*d.Beams)
 	if err != nil {
 		return nil, err
 	}

@@ -6,7 +6,9 @@ MODE is one of
 
     cache       What a careful user writes: keys and values of all layers kept in
                 tensors made beforehand, one new token a step, fused attention
-                where PyTorch has it, inference mode.
+                where PyTorch has it, inference mode. float32.
+    cache16     The same with all weights, keys and values in bfloat16; LayerNorm
+                computes in float32 inside.
     authors     The way of the GLM repository, re-stated: the hidden states of each
                 layer are kept, and the LayerNorm before attention and the keys and
                 values of all of them are computed anew at each step.
@@ -15,6 +17,10 @@ Neither is the authors' code. prompts.json has the token ids of the texts, all
 equally long; the place of their blank; how many tokens to write; and the tokens
 that may not be written, or only as the last. The likeliest token is taken each
 time. Reading the text and writing are timed, after a round that is not.
+
+With "follow" in prompts.json, other answers, those are read instead, which is not
+timed: "behind" is by how much, in logits, a token of them lies behind the likeliest
+at most.
 """
 import argparse
 import json
@@ -31,8 +37,8 @@ from peer import load, libraries  # noqa: E402
 
 
 class Writer:
-    def __init__(self, weights, heads, room):
-        self.w, self.heads, self.room = {k: v.detach() for k, v in weights.items()}, heads, room
+    def __init__(self, weights, heads, room, kind=torch.float32):
+        self.w, self.heads, self.room = {k: v.detach().to(kind) for k, v in weights.items()}, heads, room
         self.layers = sum(name.endswith("attention.dense.weight") for name in weights)
         self.names = [f"transformer.layers.{i}." for i in range(self.layers)]
 
@@ -73,8 +79,8 @@ class Cache(Writer):
     def start(self, ids):
         b, _ = ids.shape
         h = self.w["word_embeddings.weight"].shape[1]
-        shape = (self.layers, b, self.heads, self.room, h // self.heads)
-        self.k, self.v, self.length = torch.empty(shape), torch.empty(shape), 0
+        shape, kind = (self.layers, b, self.heads, self.room, h // self.heads), self.w["word_embeddings.weight"].dtype
+        self.k, self.v, self.length = torch.empty(shape, dtype=kind), torch.empty(shape, dtype=kind), 0
 
     def read(self, ids, position, block):
         x = self.embed(ids, position, block)
@@ -114,20 +120,23 @@ def write(model, prompts):
     model.start(ids)
     model.read(ids, torch.arange(n).expand(b, n), torch.zeros(b, n, dtype=torch.long))
     place = torch.full((b, 1), prompts["blank"])
-    token, out = torch.full((b, 1), prompts["start"]), []
+    token, out, behind = torch.full((b, 1), prompts["start"]), [], 0.0
     for step in range(1, prompts["write"] + 1):
         scores = model.read(token, place, torch.full((b, 1), step))
         scores.index_fill_(1, never, -math.inf)
         if step < prompts["write"]:
             scores[:, end] = -math.inf
         token = scores.argmax(-1, keepdim=True)
+        if "follow" in prompts:
+            best, token = token, torch.tensor([answer[step - 1 : step] for answer in prompts["follow"]])
+            behind = max(behind, (scores.gather(1, best) - scores.gather(1, token)).max().item())
         out.append(token)
-    return torch.cat(out, dim=1).tolist()
+    return torch.cat(out, dim=1).tolist(), behind
 
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("mode", choices=["cache", "authors"])
+    parser.add_argument("mode", choices=["cache", "cache16", "authors"])
     parser.add_argument("--weights", required=True)
     parser.add_argument("--heads", type=int, required=True)
     parser.add_argument("--prompts", required=True)
@@ -139,14 +148,21 @@ def main():
         prompts = json.load(file)
     weights = load(args.weights)
     room = len(prompts["texts"][0]) + prompts["write"]
-    model = (Cache if args.mode == "cache" else Authors)(weights, args.heads, room)
+    if args.mode == "authors":
+        model = Authors(weights, args.heads, room)
+    else:
+        model = Cache(weights, args.heads, room, torch.bfloat16 if args.mode == "cache16" else torch.float32)
+    result = {"torch": torch.__version__, "libraries": libraries()}
     with torch.inference_mode():
-        write(model, dict(prompts, write=8))
-        start = time.perf_counter()
-        answers = write(model, prompts)
-        seconds = time.perf_counter() - start
-    tokens = sum(map(len, answers))
-    print(json.dumps({"torch": torch.__version__, "tokens_per_s": tokens / seconds, "answers": answers, "libraries": libraries()}))
+        if "follow" in prompts:
+            result["behind"] = write(model, prompts)[1]
+        else:
+            write(model, dict(prompts, write=8))
+            start = time.perf_counter()
+            answers, _ = write(model, prompts)
+            seconds = time.perf_counter() - start
+            result |= {"tokens_per_s": sum(map(len, answers)) / seconds, "answers": answers}
+    print(json.dumps(result))
 
 
 main()

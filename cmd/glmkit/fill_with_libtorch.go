@@ -27,6 +27,9 @@ func fill(ctx context.Context, s streams, o fillOptions) error {
 		return exitForm(err)
 	}
 	defer g.Close()
+	if o.precision, err = g.WriteIn(o.precision); err != nil {
+		return exitForm(err)
+	}
 	w := &fillWriter{fillOptions: o, g: g, out: s.out, note: noteTo(s), stream: isTerminal(s.out) && !o.json && o.Beams == 1}
 	typed := o.typed(s)
 	before := func() (context.Context, context.CancelFunc) { return ctx, func() {} }
@@ -98,11 +101,11 @@ type fillWriter struct {
 
 // tellRate says how fast texts were filled.
 func (w *fillWriter) tellRate(to io.Writer) error {
-	r := rateJSON{w.tokens, float64(w.tokens) / max(w.took.Seconds(), 1e-9)}
+	r := rateJSON{w.tokens, float64(w.tokens) / max(w.took.Seconds(), 1e-9), w.precision}
 	if w.json {
 		return json.NewEncoder(w.out).Encode(r)
 	}
-	_, err := fmt.Fprintf(to, "%d tokens in %s, %.0f a second\n", r.Tokens, w.took.Round(time.Millisecond), r.Rate)
+	_, err := fmt.Fprintf(to, "%d tokens in %s, %.0f a second, in %s\n", r.Tokens, w.took.Round(time.Millisecond), r.Rate, r.Precision)
 	return err
 }
 

@@ -38,39 +38,69 @@ func (s *Scope) CachedAttention(qkv, context, written Tensor, rows []CachedRow, 
 	})
 }
 
-// Decoder is a GLM on the CPU as Write needs it.
-type Decoder struct {
-	// Weights are the word, position and block position embeddings, then of each
-	// layer weight and bias of the first LayerNorm, the projection to queries, keys
-	// and values, the one behind attention, the second LayerNorm, the wide and the
-	// narrow projection; then those of the last LayerNorm.
-	Weights       []Tensor
-	Layers, Heads int
+// Writer is a GLM that writes on a CPU: its weights once more, as products of few
+// rows read them. Free it.
+type Writer struct{ w *C.gk_writer }
+
+// NewWriter makes a writer whose products read Float32 or BFloat16, numbers of both
+// sides rounded to it; sums and all else are float32. weights are the word, position
+// and block position embeddings, then of each layer weight and bias of the first
+// LayerNorm, the projection to queries, keys and values, the one behind attention, the
+// second LayerNorm, the wide and the narrow projection; then those of the last
+// LayerNorm: float32 on the CPU. They must stay, and the matrices must not change.
+func NewWriter(weights []Tensor, layers, heads int, products DType) (*Writer, error) {
+	if len(weights) != 5+12*layers || products != Float32 && products != BFloat16 {
+		return nil, fmt.Errorf("torch: %d weights for a writer of %d layers, its products of type %d", len(weights), layers, products)
+	}
+	pointers, bfloat16 := make([]C.gk_tensor, len(weights)), C.int(0)
+	for i, t := range weights {
+		pointers[i] = t.ptr()
+	}
+	if products == BFloat16 {
+		bfloat16 = 1
+	}
+	w := &Writer{}
+	if err := shimError(C.gk_writer_new(&w.w, unsafe.SliceData(pointers), C.int64_t(layers), C.int64_t(heads), bfloat16)); err != nil {
+		return nil, err
+	}
+	return w, nil
 }
 
-// Write computes one token for each row through all layers. tokens, positions and
-// blocks say which; context and written are those of CachedAttention, a tensor for
-// each layer. The logits are put into work, [≥ rows · (vocabulary + 6·hidden)], a row
-// behind the other. What it says of a row does not depend on the others.
-func (s *Scope) Write(d Decoder, work Tensor, context, written []Tensor, tokens, positions, blocks []int64, rows []CachedRow, places Places) {
-	if s.err != nil {
-		return
+// Free frees the writer, behind its pages.
+func (w *Writer) Free() { C.gk_writer_free(w.w) }
+
+// Pages are the keys and values of texts and of what is written into slots. Free them.
+type Pages struct{ p *C.gk_pages }
+
+// Pages makes pages, with nothing in them.
+func (w *Writer) Pages(texts, slots int) (*Pages, error) {
+	p := &Pages{}
+	if err := shimError(C.gk_pages_new(&p.p, w.w, C.int64_t(texts), C.int64_t(slots))); err != nil {
+		return nil, err
 	}
-	if len(d.Weights) != 5+12*d.Layers || len(context) != d.Layers || len(written) != d.Layers {
-		s.fail("write", fmt.Errorf("%d weights for %d layers", len(d.Weights), d.Layers))
-		return
-	}
-	pointers := func(tensors []Tensor) *C.gk_tensor {
-		p := make([]C.gk_tensor, len(tensors))
-		for i, t := range tensors {
-			p[i] = t.ptr()
-		}
-		return unsafe.SliceData(p)
-	}
-	ids := append(append(append(make([]int64, 0, 3*len(rows)), tokens...), positions...), blocks...)
-	s.fail("write", shimError(C.gk_write(work.ptr(), pointers(d.Weights), C.int64_t(d.Layers), C.int64_t(d.Heads), pointers(context), pointers(written),
-		(*C.int64_t)(unsafe.SliceData(ids)), rowsPointer(rows), places.pointer(), C.int64_t(places.Width), C.int64_t(len(rows)))))
+	return p, nil
 }
+
+// Free frees the pages.
+func (p *Pages) Free() { C.gk_pages_free(p.p) }
+
+// ReadingSlot is the slot of a row that is a token of its text, not a written one;
+// its Length is its place. Tokens of a text read each other and nothing else, so a
+// pass has all of them, and no written ones.
+const ReadingSlot = -1
+
+// Pass computes one token for each row through all layers. tokens, positions and
+// blocks say which. The logits are put into logits, [≥ rows · vocabulary], a row behind
+// the other, unless it is undefined. What comes of a row does not depend on the others.
+func (p *Pages) Pass(logits Tensor, tokens, positions, blocks []int64, rows []CachedRow, places Places) error {
+	ids := append(append(append(make([]int64, 0, 3*len(rows)), tokens...), positions...), blocks...)
+	return shimError(C.gk_pass(p.p, (*C.int64_t)(unsafe.SliceData(ids)), rowsPointer(rows), places.pointer(), C.int64_t(places.Width), C.int64_t(len(rows)), logits.ptr()))
+}
+
+// LimitInstructions lets writers use none but the first instruction sets of plain
+// loops, AVX2, AVX-512 and AVX-512 with products of bfloat16, up to number atMost from
+// 0 on, and returns the number of the best that there is then. It is for tests.
+func LimitInstructions(atMost int) int { return int(C.gk_instructions(C.int(atMost))) }
 
 // Likely are the likeliest tokens that may follow, with their log-probabilities
 // among all. NaN says that the logits were not finite.

@@ -4,6 +4,7 @@ package torch_test
 
 import (
 	"cmp"
+	"fmt"
 	"math"
 	"slices"
 	"testing"
@@ -81,4 +82,122 @@ func TestLikeliest(t *testing.T) {
 			t.Errorf("%+v", got)
 		}
 	})
+}
+
+// logitsOf are the logits behind the third token written into each of so many
+// texts, by a small GLM whose products read a type.
+func logitsOf(t *testing.T, hidden, heads, texts int, products torch.DType) (logits []float32) {
+	t.Helper()
+	const layers, vocab, positions, length = 2, 83, 16, 7
+	do(t, func(s *torch.Scope) {
+		var weights []torch.Tensor
+		add := func(shape ...int64) {
+			n := int64(1)
+			for _, d := range shape {
+				n *= d
+			}
+			x := drawn(uint64(len(weights)), n)
+			for i := range x {
+				x[i] *= 0.2
+			}
+			weights = append(weights, s.Float32s(x, torch.CPU, shape...))
+		}
+		h := int64(hidden)
+		add(vocab, h)
+		add(positions, h)
+		add(positions, h)
+		for range layers {
+			for _, outs := range []int64{0, 3 * h, h, 0, 4 * h} {
+				if outs > 0 {
+					add(outs, h)
+					add(outs)
+				} else {
+					add(h)
+					add(h)
+				}
+			}
+			add(h, 4*h)
+			add(h)
+		}
+		add(h)
+		add(h)
+		w, err := torch.NewWriter(weights, layers, heads, products)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer w.Free()
+		p, err := w.Pages(texts, texts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer p.Free()
+		pass := func(to torch.Tensor, rows []torch.CachedRow, step int) {
+			var ids [3][]int64
+			places := torch.Places{Width: step + 1}
+			for _, r := range rows {
+				ids[0] = append(ids[0], (11*r.Text+5*r.Length+3)%vocab)
+				ids[1] = append(ids[1], r.Length)
+				ids[2] = append(ids[2], int64(step))
+				for range places.Width {
+					places.Slots = append(places.Slots, int32(max(0, r.Slot)))
+				}
+			}
+			if err := p.Pass(to, ids[0], ids[1], ids[2], rows, places); err != nil {
+				t.Fatal(err)
+			}
+		}
+		out := s.Zeros(torch.Float32, torch.CPU, int64(texts)*vocab)
+		sep := func(text int) int64 { return int64(length - text%3) }
+		for i := range texts {
+			var rows []torch.CachedRow
+			for j := range sep(i) {
+				rows = append(rows, torch.CachedRow{Text: int64(i), Sep: sep(i), Slot: torch.ReadingSlot, Length: j})
+			}
+			pass(torch.Tensor{}, rows, 0)
+		}
+		for step := range 3 {
+			var rows []torch.CachedRow
+			for i := range texts {
+				rows = append(rows, torch.CachedRow{Text: int64(i), Sep: sep(i), Slot: int64(i), Length: int64(step)})
+			}
+			pass(out, rows, step)
+		}
+		logits = s.Floats(out)
+		for _, bad := range []torch.CachedRow{{Text: int64(texts), Sep: 1}, {Sep: 1, Slot: int64(texts)}, {Sep: 0}, {Sep: 1, Slot: torch.ReadingSlot, Length: 1}, {Sep: 1, Length: 3}} {
+			if err := p.Pass(out, []int64{0}, []int64{0}, []int64{0}, []torch.CachedRow{bad}, torch.Places{make([]int32, 3), 3}); err == nil {
+				t.Errorf("%+v was passed", bad)
+			}
+		}
+		if err := p.Pass(out, []int64{vocab}, []int64{0}, []int64{0}, []torch.CachedRow{{Sep: 1}}, torch.Places{make([]int32, 1), 1}); err == nil {
+			t.Error("a token behind the vocabulary was passed")
+		}
+	})
+	return logits
+}
+
+// Each instruction set computes what plain loops do; in each, what comes of a text
+// depends neither on the texts beside it nor on the number of threads.
+func TestWriterInstructions(t *testing.T) {
+	before := torch.Threads()
+	defer torch.SetThreads(before)
+	const all = 99
+	defer torch.LimitInstructions(all)
+	for _, size := range []struct{ hidden, heads int }{{24, 2}, {15, 1}, {144, 2}} {
+		for name, kind := range types {
+			t.Run(fmt.Sprintf("%d/%s", size.hidden, name), func(t *testing.T) {
+				torch.SetThreads(1)
+				torch.LimitInstructions(0)
+				plain := logitsOf(t, size.hidden, size.heads, 6, kind.dtype)
+				for level := range torch.LimitInstructions(all) + 1 {
+					torch.LimitInstructions(level)
+					torch.SetThreads(1)
+					together, alone := logitsOf(t, size.hidden, size.heads, 6, kind.dtype), logitsOf(t, size.hidden, size.heads, 1, kind.dtype)
+					near(t, fmt.Sprintf("instructions %d", level), together, plain, kind.tolerance)
+					near(t, "a text alone", together[:len(alone)], alone, 0)
+					torch.SetThreads(3)
+					near(t, "three threads", logitsOf(t, size.hidden, size.heads, 6, kind.dtype), together, 0)
+				}
+			})
+		}
+	}
 }

@@ -50,7 +50,7 @@ template <class T> INLINE Floats load(const T *p, int64_t n, float rest = 0) {
   for (int64_t i = 0; i < n; i++)
     some[i] = p[i];
   Floats v = load(some);
-  for (int64_t i = n; i < kLanes; i++)
+  for (int64_t i = n > 0 ? n : 0; i < kLanes; i++)
     v[i] = rest;
   return v;
 }
@@ -331,114 +331,128 @@ INLINE Floats sums(const Floats *v) {
 #endif
 }
 
-// to = the first some of O numbers of from.
-template <int O> INLINE void copy_some(float *to, const float *from, int64_t some) {
-  if (some == O)
-    __builtin_memcpy(to, from, O * sizeof(float));
-  else
-    for (int64_t o = 0; o < some; o++)
-      to[o] = from[o];
+// What products of single tokens read: numbers in float32, or pairs of them in
+// bfloat16. A row of them is padded with zeros to a multiple of sixteen.
+INLINE Words load(const Pair *p) {
+  Words v;
+  __builtin_memcpy(&v, p, sizeof v);
+  return v;
+}
+INLINE Floats spread(float x) { return all(x); }
+INLINE Words spread(Pair x) { return Words{} + x; }
+INLINE Floats firsts(const Words &v) { return (Floats)(v << 16); }
+INLINE Floats seconds(const Words &v) { return (Floats)(v & 0xffff0000u); }
+
+INLINE Floats multiply_add(const Floats &sum, const Floats &a, const Floats &b) { return sum + a * b; }
+INLINE Floats multiply_add(const Floats &sum, const Words &a, const Words &b) {
+#ifdef BF16_INSTRUCTIONS
+  return (Floats)_mm512_dpbf16_ps((__m512)sum, (__m512bh)a, (__m512bh)b);
+#else
+  return sum + seconds(a) * seconds(b) + firsts(a) * firsts(b);
+#endif
 }
 
-// R rows of x times O rows of w: R * O is SUMS. Of the latter only so many are
-// there.
-template <int R, int O>
-void product_block(float *to, int64_t stride, const float *x, const float *w, const float *b, int64_t there, int64_t n, bool add) {
-  const float *wo[O];
-  for (int o = 0; o < O; o++)
-    wo[o] = w + (o < there ? o : there - 1) * n;
-  Floats acc[SUMS] = {};
-  int64_t i = 0;
-  for (; i + kLanes <= n; i += kLanes) {
-    Floats v[O];
+// x, n long, as a row of padded units.
+inline void units(float *to, const float *x, int64_t n, int64_t padded) {
+  for (int64_t i = 0; i < padded; i += kLanes)
+    store(to + i, load(x + i, n - i));
+}
+inline void units(Pair *to, const float *x, int64_t n, int64_t padded) {
+  for (int64_t i = 0; i < 2 * padded; i += kLanes)
+    store((bf16 *)to + i, load(x + i, n - i));
+}
+
+// R rows of x times C vectors of outputs: to = x * w + b, added to what is there if
+// add; of the outputs only so many are there. What the next tile reads is fetched
+// meanwhile, a line of a cache for each unit.
+template <class U, int R, int C>
+void few_tile(float *to, int64_t stride, const U *x, int64_t units, const U *w, const float *b, int64_t there, bool add, const U *next) {
+  Floats acc[R][C] = {};
+  for (int64_t u = 0; u < units; u++) {
+    __builtin_prefetch(next + u * kLanes, 0, 2);
+    decltype(load(w)) v[C];
 #pragma GCC unroll 16
-    for (int o = 0; o < O; o++)
-      v[o] = load(wo[o] + i);
+    for (int c = 0; c < C; c++)
+      v[c] = load(w + u * kGroup + c * kLanes);
 #pragma GCC unroll 16
     for (int r = 0; r < R; r++) {
-      const Floats u = load(x + r * n + i);
+      const auto xr = spread(x[r * units + u]);
 #pragma GCC unroll 16
-      for (int o = 0; o < O; o++)
-        acc[r * O + o] += u * v[o];
+      for (int c = 0; c < C; c++)
+        acc[r][c] = multiply_add(acc[r][c], xr, v[c]);
     }
   }
-  if (i < n) {
-#pragma GCC unroll 16
-    for (int r = 0; r < R; r++)
-#pragma GCC unroll 16
-      for (int o = 0; o < O; o++)
-        acc[r * O + o] += load(x + r * n + i, n - i) * load(wo[o] + i, n - i);
-  }
-  // The sums lie row by row. What is added to them and where they go is brought
-  // into the same order, O elements at a time where all are there.
-  Floats out = sums(acc);
-  float s[kLanes] = {};
-  const int64_t some = there < O ? there : O;
-  if (b) {
-#pragma GCC unroll 16
-    for (int r = 0; r < R; r++)
-      copy_some<O>(s + r * O, b, some);
-    out += load(s);
-  }
-  if (add) {
-#pragma GCC unroll 16
-    for (int r = 0; r < R; r++)
-      copy_some<O>(s + r * O, to + r * stride, some);
-    out += load(s);
-  }
-  store(s, out);
 #pragma GCC unroll 16
   for (int r = 0; r < R; r++)
-    copy_some<O>(to + r * stride, s + r * O, some);
+#pragma GCC unroll 16
+    for (int c = 0; c < C; c++) {
+      const int64_t o = c * kLanes, n = there - o;
+      Floats y = acc[r][c];
+      if (b)
+        y += load(b + o, n);
+      if (add)
+        y += load(to + r * stride + o, n);
+      store(to + r * stride + o, n, y);
+    }
 }
 
-// to[r * stride + o] = x[r] * w[o] + b[o], for rows of x and outs rows of w, n long;
-// added to what is there if add. b may be null.
-inline void products(float *to, int64_t stride, const float *x, int64_t rows, const float *w, const float *b, int64_t outs, int64_t n, bool add) {
-  for (int64_t o = 0; o < outs; o += SUMS) {
-    const int64_t there = outs - o;
-    auto blocks = [&](auto block, int64_t r, int64_t wide) {
-      for (int64_t p = 0; p < SUMS && p < there; p += wide)
-        block(to + r * stride + o + p, stride, x + r * n, w + (o + p) * n, b ? b + o + p : b, there - p, n, add);
-    };
-    // The next rows of w come from memory while these are multiplied.
-    const char *next = (const char *)(w + (o + SUMS) * n);
-    int64_t waiting = there > SUMS ? (there < 2 * SUMS ? there - SUMS : SUMS) * n * (int64_t)sizeof(float) : 0;
-    const int64_t each = (waiting / ((rows + 3) / 4) + 63) / 64 * 64;
-    auto fetch = [&] {
-      for (int64_t end = waiting < each ? waiting : each, at = 0; at < end; at += 64) // a line of a cache
-        __builtin_prefetch(next + at, 0, 2);
-      next += each, waiting -= each;
-    };
+// to[r * stride + o] = x[r] * w[o] + b[o] for rows of units and outputs; added to
+// what is there if add. b may be null. w has kGroup outputs side by side, unit by
+// unit, then the next ones.
+template <class U>
+void products(float *to, int64_t stride, const U *x, int64_t rows, int64_t units, const U *w, const float *b, int64_t outs, bool add) {
+  for (int64_t o = 0; o < outs; o += kGroup, w += kGroup * units) {
+    const U *next = w + kGroup * units;
     int64_t r = 0;
-#if SUMS == 16
-    for (; r + 4 <= rows; r += 4) {
-      fetch();
-      blocks(product_block<4, 4>, r, 4);
-    }
-    for (; r + 2 <= rows; r += 2)
-      blocks(product_block<2, 8>, r, 8);
-#else
-    for (; r + 2 <= rows; r += 2)
-      blocks(product_block<2, 2>, r, 2);
-#endif
-    for (; r < rows; r++)
-      blocks(product_block<1, SUMS>, r, SUMS);
+    for (; r + 4 <= rows; r += 4)
+      for (int64_t c = 0; c < kGroup && o + c < outs; c += TILE * kLanes, next += units * kLanes)
+        few_tile<U, 4, TILE>(to + r * stride + o + c, stride, x + r * units, units, w + c, b ? b + o + c : b, outs - o - c, add, next);
+    for (; r < rows; r++, next += units * kLanes)
+      few_tile<U, 1, kGroup / kLanes>(to + r * stride + o, stride, x + r * units, units, w, b ? b + o : b, outs - o, add, next);
   }
 }
 
-// One head of one token: to = softmax(scale * q * keys) * values, d wide. Each token's
-// key is at keys[t] + at, its value to_values behind it. weights has room for the
+INLINE void add_scaled(Floats *a, float by, const Floats &v) { a[0] += by * v; }
+INLINE void add_scaled(Floats *a, float by, const Words &v) {
+  a[0] += by * firsts(v);
+  a[1] += by * seconds(v);
+}
+INLINE void store_units(float *to, int64_t n, const Floats *a, float by, const float *) { store(to, n, a[0] * by); }
+INLINE void store_units(float *to, int64_t n, const Floats *a, float by, const Pair *) {
+  const Floats x = a[0] * by, y = a[1] * by;
+  store(to, n, SHUFFLE(x, y, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23));
+  store(to + kLanes, n - kLanes, SHUFFLE(x, y, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31));
+}
+
+// N vectors of units of a sum of values: to = by * weights * values, d wide.
+template <class U, int N>
+INLINE void weigh(float *to, const U *const *keys, int64_t at, const float *weights, int64_t tokens, int64_t d, float by) {
+  constexpr int kNumbers = Numbers<U>::count;
+  Floats a[N * kNumbers] = {};
+  for (int64_t t = 0; t < tokens; t++)
+#pragma GCC unroll 16
+    for (int i = 0; i < N; i++)
+      add_scaled(a + i * kNumbers, weights[t], load(keys[t] + at + i * kLanes));
+#pragma GCC unroll 16
+  for (int i = 0; i < N; i++)
+    store_units(to + i * kNumbers * kLanes, d - i * kNumbers * kLanes, a + i * kNumbers, by, (const U *)nullptr);
+}
+
+// One head of one token: to = softmax(scale * q * keys) * values, d wide, in rows of
+// units. A token's value is to_values behind its key. weights has room for the
 // tokens, to a multiple of sixteen.
-inline void attend(float *to, const float *q, const float *const *keys, int64_t at, int64_t tokens, int64_t d, int64_t to_values,
-                   float scale, float *weights) {
+template <class U>
+void attend(float *to, const U *q, const U *const *keys, int64_t tokens, int64_t units, int64_t d, int64_t to_values, float scale, float *weights) {
   for (int64_t t = 0; t < tokens; t += SUMS) {
+    const U *k[SUMS];
+    for (int j = 0; j < SUMS; j++)
+      k[j] = keys[t + j < tokens ? t + j : tokens - 1];
     Floats acc[SUMS] = {};
-    for (int64_t i = 0; i < d; i += kLanes) {
-      const Floats v = load(q + i, d - i);
+    for (int64_t u = 0; u < units; u += kLanes) {
+      const auto v = load(q + u);
 #pragma GCC unroll 16
       for (int j = 0; j < SUMS; j++)
-        acc[j] += v * load(keys[t + j < tokens ? t + j : tokens - 1] + at + i, d - i);
+        acc[j] = multiply_add(acc[j], v, load(k[j] + u));
     }
     float s[kLanes];
     store(s, sums(acc) * scale);
@@ -452,25 +466,16 @@ inline void attend(float *to, const float *q, const float *const *keys, int64_t 
     total += p;
     store(weights + t, tokens - t, p);
   }
-  const float inverse = 1 / sum(total);
-  int64_t i = 0;
-  for (; i + 4 * kLanes <= d; i += 4 * kLanes) {
-    Floats a[4] = {};
-    for (int64_t t = 0; t < tokens; t++) {
-      const float *v = keys[t] + at + to_values + i;
-#pragma GCC unroll 4
-      for (int j = 0; j < 4; j++)
-        a[j] += weights[t] * load(v + j * kLanes);
-    }
-#pragma GCC unroll 4
-    for (int j = 0; j < 4; j++)
-      store(to + i + j * kLanes, a[j] * inverse);
-  }
-  for (; i < d; i += kLanes) {
-    Floats a = all(0);
-    for (int64_t t = 0; t < tokens; t++)
-      a += weights[t] * load(keys[t] + at + to_values + i, d - i);
-    store(to + i, d - i, a * inverse);
+  const float by = 1 / sum(total);
+  constexpr int64_t kNumbers = Numbers<U>::count;
+  for (int64_t u = 0; u < units;) {
+    const int64_t left = (units - u) / kLanes, at = to_values + u, o = u * kNumbers;
+    if (left >= 4)
+      weigh<U, 4>(to + o, keys, at, weights, tokens, d - o, by), u += 4 * kLanes;
+    else if (left >= 2)
+      weigh<U, 2>(to + o, keys, at, weights, tokens, d - o, by), u += 2 * kLanes;
+    else
+      weigh<U, 1>(to + o, keys, at, weights, tokens, d - o, by), u += kLanes;
   }
 }
 
@@ -499,4 +504,4 @@ inline int64_t best(const float *x, int64_t n, int64_t k, int64_t *places, float
   return found;
 }
 
-constexpr Few few_rows = {products, attend, best};
+template <class U> constexpr Few<U> few_rows = {units, products<U>, attend<U>, best};

@@ -2,6 +2,7 @@
 // processor has.
 #ifndef GLMKIT_ROWS_H
 #define GLMKIT_ROWS_H
+#include <algorithm>
 #include <cstdint>
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -39,16 +40,25 @@ template <class T> struct Rows {
   void (*scaled)(T *, const T *, int64_t, float);
 };
 
-// The loops of single tokens, float32 alone.
-struct Few {
-  void (*products)(float *, int64_t, const float *, int64_t, const float *, const float *, int64_t, int64_t, bool);
-  void (*attend)(float *, const float *, const float *const *, int64_t, int64_t, int64_t, int64_t, float, float *);
-  int64_t (*best)(const float *, int64_t, int64_t, int64_t *, float *);
-};
-
 // Two bfloat16 numbers that follow each other along the sum of a product; the first is
 // the lower half.
 typedef uint32_t Pair;
+
+// What products of single tokens read, a unit, holds so many numbers.
+template <class U> struct Numbers;
+template <> struct Numbers<float> { static constexpr int count = 1; };
+template <> struct Numbers<Pair> { static constexpr int count = 2; };
+
+constexpr int64_t kGroup = 64; // outputs whose weights lie side by side
+
+// The loops of single tokens. What comes of a row depends on no other row, to the
+// last bit.
+template <class U> struct Few {
+  void (*units)(U *, const float *, int64_t, int64_t);
+  void (*products)(float *, int64_t, const U *, int64_t, int64_t, const U *, const float *, int64_t, bool);
+  void (*attend)(float *, const U *, const U *const *, int64_t, int64_t, int64_t, int64_t, float, float *);
+  int64_t (*best)(const float *, int64_t, int64_t, int64_t *, float *);
+};
 
 // Products of such pairs and what attention does between them; the functions of tiles.h.
 struct Tiles {
@@ -78,8 +88,10 @@ struct Tiles {
 #define SHUFFLE(a, b, ...) __builtin_shuffle(a, b, Ints{__VA_ARGS__})
 #endif
 
-// SUMS is how many sums of sixteen lanes an instruction set's registers hold.
+// SUMS is how many sums of sixteen lanes an instruction set's registers hold, TILE
+// how many vectors of outputs beside each other for four rows.
 #define SUMS 4
+#define TILE 1
 namespace plain {
 #include "loops.h"
 }
@@ -96,6 +108,8 @@ namespace avx2 {
 #pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,fma,prefer-vector-width=512")
 #undef SUMS
 #define SUMS 16
+#undef TILE
+#define TILE 4
 #define AVX512_INSTRUCTIONS
 namespace avx512 {
 #include "loops.h"
@@ -113,30 +127,44 @@ namespace avx512bf16 {
 #pragma GCC pop_options
 #endif
 
-// The loops for this processor.
+// Instruction sets, the later the better.
+enum Instructions { kPlain, kAVX2, kAVX512, kAVX512BF16 };
+
+// The best that this processor has, but none above at_most.
+inline Instructions at_most = kAVX512BF16;
+inline Instructions instructions() {
 #ifdef HAVE_TARGETS
-inline bool has_avx512() { return __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"); }
-inline bool has_bf16() { return has_avx512() && __builtin_cpu_supports("avx512bf16"); }
-inline bool has_avx2() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
-#define FOR_THIS_PROCESSOR(loops) (has_bf16() ? avx512bf16::loops : has_avx512() ? avx512::loops : has_avx2() ? avx2::loops : plain::loops)
+  static const Instructions have = [] {
+    if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma"))
+      return kPlain;
+    if (!__builtin_cpu_supports("avx512bw") || !__builtin_cpu_supports("avx512dq") || !__builtin_cpu_supports("avx512vl"))
+      return kAVX2;
+    return __builtin_cpu_supports("avx512bf16") ? kAVX512BF16 : kAVX512;
+  }();
+  return have < at_most ? have : at_most;
 #else
-#define FOR_THIS_PROCESSOR(loops) (plain::loops)
+  return kPlain;
+#endif
+}
+
+#ifdef HAVE_TARGETS
+#define FOR_INSTRUCTIONS(i, loops) \
+  ((i) == kAVX512BF16 ? &avx512bf16::loops : (i) == kAVX512 ? &avx512::loops : (i) == kAVX2 ? &avx2::loops : &plain::loops)
+#else
+#define FOR_INSTRUCTIONS(i, loops) (&plain::loops)
 #endif
 
 template <class T> const Rows<T> &row() {
-  static const Rows<T> &best = FOR_THIS_PROCESSOR(rows<T>);
+  static const Rows<T> &best = *FOR_INSTRUCTIONS(instructions(), rows<T>);
   return best;
 }
 
-inline const Few &few() {
-  static const Few &best = FOR_THIS_PROCESSOR(few_rows);
-  return best;
-}
+template <class U> const Few<U> &few() { return *FOR_INSTRUCTIONS(instructions(), few_rows<U>); }
 
 // The products of pairs, or null where this processor has none.
 inline const Tiles *tiles() {
 #ifdef HAVE_TARGETS
-  static const Tiles *best = has_bf16() ? &avx512bf16::all_tiles : nullptr;
+  static const Tiles *best = instructions() == kAVX512BF16 ? &avx512bf16::all_tiles : nullptr;
   return best;
 #else
   return nullptr;

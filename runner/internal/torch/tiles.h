@@ -2,11 +2,6 @@
 // while these are in the cache. rows.h includes this file, behind loops.h, for the
 // instruction set that multiplies such numbers in pairs.
 
-INLINE Words load(const Pair *p) {
-  Words w;
-  __builtin_memcpy(&w, p, sizeof w);
-  return w;
-}
 INLINE void store(Pair *p, const Words &w) { __builtin_memcpy(p, &w, sizeof w); }
 INLINE Pair pair(const Pair *p) {
   Pair x;
