@@ -3,8 +3,6 @@
 package main
 
 import (
-	"bytes"
-	"context"
 	"os"
 	"path/filepath"
 	"slices"
@@ -58,11 +56,7 @@ func TestAblationDocument(t *testing.T) {
 		if args[0] == "train" || args[0] == "eval" {
 			args = append(args, "--device", "cpu", "--threads", "1")
 		}
-		var out, errs bytes.Buffer
-		if code := run(context.Background(), args, streams{nil, &out, &errs}); code != exitOK {
-			t.Fatalf("glmkit %q: exit code %d\n%s", args, code, errs.Bytes())
-		}
-		printed = out.String()
+		printed = mustDo(t, args...)
 		if args[0] == "train" {
 			trained++
 			run := args[slices.Index(args, "--out")+1]

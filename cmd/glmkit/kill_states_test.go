@@ -148,15 +148,6 @@ compute: {peak_tflops: 1}
 	return w
 }
 
-// mustDo runs a command line in this process.
-func mustDo(t *testing.T, args ...string) {
-	t.Helper()
-	var stderr bytes.Buffer
-	if code := run(context.Background(), args, streams{nil, io.Discard, &stderr}); code != exitOK {
-		t.Fatalf("glmkit %s: exit code %d\n%s", strings.Join(args, " "), code, stderr.Bytes())
-	}
-}
-
 // lasting reads what must not depend on interruptions: all files but those that
 // tell of times, and not what a search's own folder holds beside its result.
 func lasting(t *testing.T, root string) map[string]string {

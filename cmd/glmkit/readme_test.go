@@ -3,8 +3,6 @@
 package main
 
 import (
-	"bytes"
-	"context"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -63,11 +61,7 @@ func TestQuickStart(t *testing.T) {
 		if args[0] == "train" || args[0] == "eval" {
 			args = append(args, "--device", "cpu", "--threads", "1")
 		}
-		var out, errs bytes.Buffer
-		if code := run(context.Background(), args, streams{nil, &out, &errs}); code != exitOK {
-			t.Fatalf("glmkit %q: exit code %d\n%s", args, code, errs.Bytes())
-		}
-		printed = out.String()
+		printed = mustDo(t, args...)
 	}
 	if !strings.Contains(printed, "| GLM ") || !strings.Contains(printed, "MultiRC") {
 		t.Errorf("it ends with\n%s", printed)

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bytes"
+	"context"
 	"errors"
 	"flag"
 	"fmt"
@@ -9,6 +11,7 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -60,6 +63,16 @@ func TestScript(t *testing.T) {
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){"exits": exits},
 	})
+}
+
+// mustDo runs a command line in this process, and returns what it printed.
+func mustDo(t *testing.T, args ...string) (printed string) {
+	t.Helper()
+	var stdout, stderr bytes.Buffer
+	if code := run(context.Background(), args, streams{nil, &stdout, &stderr}); code != exitOK {
+		t.Fatalf("glmkit %s: exit code %d\n%s", strings.Join(args, " "), code, stderr.Bytes())
+	}
+	return stdout.String()
 }
 
 // exits is the script command that checks an exit code.
