@@ -26,18 +26,19 @@ func TestAnswersAreKept(t *testing.T) {
 		examples = append(examples, tasks.Encoded{ID: id})
 		found = append(found, tasks.Prediction{ID: id, Answer: "a <b> \u2028 é", Choices: []string{"a"}, Scores: []float64{-1.0 / 3}, Gold: []string{"x"}})
 	}
-	question := asked{Format: "glmkit answers", Version: 1, Weights: "w", Data: "d", Decoding: &configs.Decoding{Beams: 2}}
+	question := asked{Weights: "w", Data: "d", Decoding: &configs.Decoding{Beams: 2}}
 	path := filepath.Join(t.TempDir(), "new", "answers.jsonl")
 	notes := 0
-	open := func(q asked) *answers {
+	same := func(example int, p tasks.Prediction) bool { return p.ID == examples[example].ID }
+	open := func(q asked) *answers[tasks.Prediction] {
 		t.Helper()
-		k, err := openAnswers(path, q, examples, func(string) { notes++ })
+		k, err := openAnswers(path, q, len(examples), same, func(string) { notes++ })
 		if err != nil {
 			t.Fatal(err)
 		}
 		return k
 	}
-	shut := func(k *answers) {
+	shut := func(k *answers[tasks.Prediction]) {
 		t.Helper()
 		if err := k.close(); err != nil {
 			t.Fatal(err)
@@ -49,7 +50,7 @@ func TestAnswersAreKept(t *testing.T) {
 		t.Fatal(err)
 	}
 	var usage *configs.Error
-	if _, err := openAnswers(path, question, examples, nil); !errors.As(err, &usage) {
+	if _, err := openAnswers(path, question, len(examples), same, nil); !errors.As(err, &usage) {
 		t.Errorf("two evaluations write one file: %v", err)
 	}
 	shut(k)

@@ -134,30 +134,19 @@ func (e *Evaluation) answer(ctx context.Context, a Answering, examples []tasks.E
 		path = a.Keep(e.Header)
 	}
 	question := asked{
-		Format: "glmkit answers", Version: 1, Weights: e.Weights, Data: e.Data, Decoding: e.Decoding,
+		Weights: e.Weights, Data: e.Data, Decoding: e.Decoding,
 		Shots: a.Shots.Count, ShotSeed: a.Shots.Seed, ShotsData: e.shots, Device: e.Device, Libtorch: e.Libtorch,
 	}
-	k, err := openAnswers(path, question, examples, a.Note)
+	same := func(example int, p tasks.Prediction) bool { return p.ID == examples[example].ID }
+	k, err := openAnswers(path, question, len(examples), same, a.Note)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, k.close()) }()
-	a.Progress(k.count, len(examples))
-	for _, group := range groups {
-		if k.holds(group) {
-			continue
-		}
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		found, err := ask(group)
-		if err != nil {
-			return err
-		}
-		if err := k.add(group, found); err != nil {
-			return err
-		}
-		a.Progress(k.count, len(examples))
+	tell := func() { a.Progress(k.count, len(examples)) }
+	tell()
+	if err := k.ask(ctx, groups, ask, tell); err != nil {
+		return err
 	}
 	e.Predictions, e.Seconds = k.of, k.seconds()
 	return nil

@@ -10,7 +10,6 @@ import (
 	"github.com/glmkit/glmkit/configs"
 	"github.com/glmkit/glmkit/corpus/tokenizer"
 	"github.com/glmkit/glmkit/runner/internal/torch"
-	"github.com/glmkit/glmkit/spans"
 )
 
 // Generator is a GLM that fills blanks and scores text. Its methods are not for
@@ -192,54 +191,6 @@ func (g *Generator) fill(ctx context.Context, prompts []Prompt, first int, d Dec
 	var out [][][]Written
 	for _, f := range fillings {
 		out = append(out, f.answers)
-	}
-	return out, nil
-}
-
-// Likelihood is what a model makes of the tokens of a block that are scored.
-type Likelihood struct {
-	NLL    float64 // nats, summed
-	Tokens int
-	Greedy bool // each was the likeliest
-}
-
-// Score computes the likelihood of blocks, which have scored tokens, one after
-// another; progress, if any, is told how many are done.
-func (g *Generator) Score(ctx context.Context, blocks []spans.Block, progress func(done int)) ([]Likelihood, error) {
-	out := make([]Likelihood, len(blocks))
-	const together = 8
-	for from := 0; from < len(blocks); from += together {
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
-		to := min(len(blocks), from+together)
-		err := torch.Do(func() error {
-			s := torch.NewScope()
-			defer s.Close()
-			b := newBatch(blocks[from:to])
-			logits, targets := rowLogits(s, g.model, b, torch.Tensor{}), index(s, b.targets, g.model.device)
-			greedy := s.Ints(s.Argmax(logits, 1))
-			logp := s.Floats(s.Gather(s.LogSoftmax(logits, 1), 1, s.Reshape(targets, -1, 1)))
-			if err := s.Err(); err != nil {
-				return err
-			}
-			for i := from; i < to; i++ {
-				out[i].Greedy = true
-			}
-			for i, row := range b.rows {
-				l := &out[from+int(row)/b.length]
-				l.NLL -= float64(logp[i])
-				l.Tokens++
-				l.Greedy = l.Greedy && greedy[i] == b.targets[i]
-			}
-			return nil
-		})
-		if err != nil {
-			return nil, err
-		}
-		if progress != nil {
-			progress(to)
-		}
 	}
 	return out, nil
 }

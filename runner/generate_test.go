@@ -18,7 +18,7 @@ func TestLikelihood(t *testing.T) {
 	sp := g.Tokenizer.Special()
 	text := g.Tokenizer.Encode(nil, "w1 w5 w2 w2 w7 w0 w3 w4 w6 w1")
 	l := tasks.LanguageModel{Length: 7, Stride: 3, Special: sp, Mask: sp.Mask}
-	scores, err := g.Score(context.Background(), l.Windows(text), nil)
+	scores, err := g.Score(context.Background(), l.Windows(text), Scoring{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,7 +38,7 @@ func TestLikelihood(t *testing.T) {
 	}
 	// A token with more than half of the probability is the likeliest.
 	for id := range int32(g.Tokenizer.Size()) {
-		got, err := g.Score(context.Background(), []spans.Block{l.LastWord(text[:3], []int32{id})}, nil)
+		got, err := g.Score(context.Background(), []spans.Block{l.LastWord(text[:3], []int32{id})}, Scoring{})
 		if err != nil || got[0].Tokens != 1 || got[0].NLL < math.Ln2 && !got[0].Greedy || got[0].NLL > 5 && got[0].Greedy {
 			t.Errorf("token %d: %+v, %v", id, got, err)
 		}
@@ -86,7 +86,7 @@ func TestPerplexityByHand(t *testing.T) {
 				t.Fatal(err)
 			}
 			told := 0
-			got, err := g.Perplexity(context.Background(), l, documents, func(tokens int) { told = tokens })
+			got, err := g.Perplexity(context.Background(), l, documents, Scoring{Progress: func(done, total int) { told = done * total / tokens }})
 			if err != nil || got.Tokens != tokens || told != tokens || math.Abs(got.NLL-want) > 1e-4 {
 				t.Errorf("windows %d, unidirectional %v: %+v and %d told, want %v over %d (%v)", windows, unidirectional, got, told, want, tokens, err)
 			}
@@ -98,7 +98,7 @@ func TestPerplexityByHand(t *testing.T) {
 		t.Fatal(err)
 	}
 	for id, greedy := range map[int32]bool{int32(v - 1): true, 7: false} {
-		got, err := g.Score(context.Background(), []spans.Block{l.LastWord(documents[0], []int32{id})}, nil)
+		got, err := g.Score(context.Background(), []spans.Block{l.LastWord(documents[0], []int32{id})}, Scoring{})
 		if err != nil || got[0].Greedy != greedy || math.Abs(got[0].NLL-math.Log(all/float64(id+1))) > 1e-5 {
 			t.Errorf("token %d: %+v, %v", id, got, err)
 		}

@@ -63,6 +63,15 @@ func (l LanguageModel) Windows(tokens []int32) []spans.Block {
 	return windows
 }
 
+// Count is how many Windows a document of so many tokens has.
+func (l LanguageModel) Count(tokens int) int {
+	if tokens < 2 {
+		return 0
+	}
+	behind := max(0, tokens-(l.Length-1)) // the first window
+	return 1 + (behind+l.Stride-1)/l.Stride
+}
+
 // LastWord lays out a text whose last word is to be guessed (LAMBADA, Paperno
 // et al. 2016): only the word is scored. A context too long loses its start.
 // There must be a token of each.

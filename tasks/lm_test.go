@@ -33,7 +33,11 @@ func TestWindowsScoreEachTokenOnce(t *testing.T) {
 			}
 			tokens := counted(n)
 			var scored []int32
-			for w, b := range l.Windows(tokens) {
+			windows := l.Windows(tokens)
+			if got := l.Count(n); got != len(windows) {
+				t.Errorf("%d tokens: %d windows counted of %d", n, got, len(windows))
+			}
+			for w, b := range windows {
 				var text []int32 // what the model reads, the blank and the special tokens left out
 				for i, id := range b.Input {
 					if id < 100 {
@@ -62,8 +66,11 @@ func TestWindowsScoreEachTokenOnce(t *testing.T) {
 			}
 		}
 	}
-	if got := (LanguageModel{Length: 10, Stride: 4, Special: lmSpecial, Mask: 103}).Windows(counted(1)); got != nil {
-		t.Errorf("one token: %v", got)
+	l := LanguageModel{Length: 10, Stride: 4, Special: lmSpecial, Mask: 103}
+	for n := range 2 {
+		if got := l.Windows(counted(n)); got != nil || l.Count(n) != 0 {
+			t.Errorf("%d tokens: %v, %d windows", n, got, l.Count(n))
+		}
 	}
 }
 

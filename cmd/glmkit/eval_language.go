@@ -17,6 +17,8 @@ type languageOptions struct {
 	context        string // bidirectional, unidirectional or both
 	length, stride int
 	json           bool
+	keep           string   // folder of scores so far; empty: below the user's cache
+	kept           []string // their files
 	deviceFlags
 }
 
@@ -42,9 +44,14 @@ func (o *languageOptions) addFlags(cmd *cobra.Command, texts, usage string) {
 	f.StringArrayVar(&o.texts, texts, nil, usage)
 	f.StringVar(&o.context, "context", "both", "how what stands before is read: bidirectional, unidirectional or both")
 	f.IntVar(&o.length, "length", 0, "tokens of a window (default: the model's positions)")
+	f.StringVar(&o.keep, "keep", "", "`directory` of the scores so far (default: glmkit in the user's cache)")
 	f.BoolVar(&o.json, "json", false, "write one JSON object a row")
 	cmd.MarkFlagRequired(texts)
 }
+
+// keptScores is what both commands say of an interruption.
+const keptScores = `Scores are kept as they are found, in --keep, until the command is done: after an
+interruption the same command goes on.`
 
 func newPerplexity(s streams) *cobra.Command {
 	var o languageOptions
@@ -65,7 +72,9 @@ the stretches between single spaces of the file as it is, and does not.
 
 --format file takes each file as one document, lines each of its lines, jsonl each
 {"text": …}, and wikitext a file of WikiText as one document, whose tokenization it
-undoes first.`,
+undoes first.
+
+` + keptScores,
 		Example: `  glmkit eval perplexity runs/glm --text wikitext-103-valid.txt --format wikitext
   glmkit eval perplexity runs/a runs/b --text books.txt --format lines --context unidirectional --json`,
 		Args: cobra.MinimumNArgs(1),
@@ -88,7 +97,9 @@ func newLambada(s streams) *cobra.Command {
 		Long: `Measure how often GLMs guess the last word of LAMBADA's passages (Paperno et al.
 2016): the word is right when each of its tokens is the likeliest, those before it
 given. FILE has a line {"text": "a passage and its last word"} each. A passage
-longer than --length loses its beginning.`,
+longer than --length loses its beginning.
+
+` + keptScores,
 		Example: `  glmkit eval lambada runs/glm --data lambada_test.jsonl`,
 		Args:    cobra.MinimumNArgs(1),
 	}

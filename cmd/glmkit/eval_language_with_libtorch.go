@@ -4,12 +4,18 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"math"
+	"os"
+	"path/filepath"
 	"strconv"
+	"syscall"
 
+	"github.com/glmkit/glmkit/configs"
 	"github.com/glmkit/glmkit/metrics"
 	"github.com/glmkit/glmkit/runner"
 	"github.com/glmkit/glmkit/spans"
@@ -44,19 +50,16 @@ type lambadaRow struct {
 
 func perplexity(ctx context.Context, s streams, o languageOptions) error {
 	rows := [][]string{{"run", "text", "context", "tokens", "words", "ppl", "word ppl"}}
-	err := o.each(func(g *runner.Generator, run, path, direction string) error {
+	err := o.each(s, "perplexity", func(g *runner.Generator, run, path, direction string, how runner.Scoring) error {
 		l, err := g.LanguageModel(o.length, o.stride, direction == "unidirectional")
 		if err != nil {
 			return err
 		}
 		row := perplexityRow{Run: run, Text: path, Context: direction, Length: l.Length, Stride: l.Stride}
 		var documents [][]int32
-		total := 0
 		err = tasks.ReadTexts(path, o.format, func(text string, words int) error {
-			tokens := g.Tokenizer.Encode(nil, text)
-			documents = append(documents, tokens)
+			documents = append(documents, g.Tokenizer.Encode(nil, text))
 			row.Words += words - 1
-			total += max(0, len(tokens)-1)
 			return nil
 		})
 		if err != nil {
@@ -64,7 +67,8 @@ func perplexity(ctx context.Context, s streams, o languageOptions) error {
 		}
 		p := newProgress(s.err, "perplexity "+direction, "tokens")
 		defer p.done()
-		sum, err := g.Perplexity(ctx, l, documents, func(tokens int) { p.report(int64(tokens), int64(total), "") })
+		how.Progress = func(done, total int) { p.report(int64(done), int64(total), "") }
+		sum, err := g.Perplexity(ctx, l, documents, how)
 		if err != nil {
 			return err
 		}
@@ -86,7 +90,7 @@ func figure(x float64) string {
 
 func lambada(ctx context.Context, s streams, o languageOptions) error {
 	rows := [][]string{{"run", "text", "context", "passages", "accuracy", "95 % interval", "ppl"}}
-	err := o.each(func(g *runner.Generator, run, path, direction string) error {
+	err := o.each(s, "lambada", func(g *runner.Generator, run, path, direction string, how runner.Scoring) error {
 		l, err := g.LanguageModel(o.length, 0, direction == "unidirectional")
 		if err != nil {
 			return err
@@ -105,7 +109,8 @@ func lambada(ctx context.Context, s streams, o languageOptions) error {
 		}
 		p := newProgress(s.err, "lambada "+direction, "passages")
 		defer p.done()
-		each, err := g.Score(ctx, blocks, func(done int) { p.report(int64(done), int64(len(blocks)), "") })
+		how.Progress = func(done, total int) { p.report(int64(done), int64(total), "") }
+		each, err := g.Score(ctx, blocks, how)
 		if err != nil {
 			return err
 		}
@@ -114,9 +119,6 @@ func lambada(ctx context.Context, s streams, o languageOptions) error {
 		nll, tokens := 0.0, 0
 		for i, one := range each {
 			right[i], nll, tokens = one.Greedy, nll+one.NLL, tokens+one.Tokens
-		}
-		if math.IsNaN(nll) {
-			return errors.New("the model's output is not a number: it has diverged")
 		}
 		share := metrics.Share(right)
 		row.Accuracy, row.Interval = share.Estimate, share.Interval(0.95)
@@ -128,11 +130,16 @@ func lambada(ctx context.Context, s streams, o languageOptions) error {
 }
 
 // each calls measure for every run, text and direction.
-func (o languageOptions) each(measure func(g *runner.Generator, run, path, direction string) error) error {
+func (o *languageOptions) each(s streams, what string, measure func(g *runner.Generator, run, path, direction string, how runner.Scoring) error) error {
 	directions, err := o.directions()
 	if err != nil {
 		return err
 	}
+	folder, err := o.keepFolder()
+	if err != nil {
+		return err
+	}
+	note := noteTo(s)
 	for _, run := range o.runs {
 		g, err := runner.OpenGenerator(run, o.device, o.threads)
 		if err != nil {
@@ -141,7 +148,12 @@ func (o languageOptions) each(measure func(g *runner.Generator, run, path, direc
 		for _, path := range o.texts {
 			for _, direction := range directions {
 				if err == nil {
-					err = measure(g, run, path, direction)
+					how := runner.Scoring{Note: note}
+					if folder != "" {
+						how.Keep = filepath.Join(folder, o.scoresFile(what, run, path, direction))
+						o.kept = append(o.kept, how.Keep)
+					}
+					err = measure(g, run, path, direction, how)
 				}
 			}
 		}
@@ -153,21 +165,78 @@ func (o languageOptions) each(measure func(g *runner.Generator, run, path, direc
 	return nil
 }
 
+// keepFolder is where scores stand until all are found: where --keep says, else
+// below the user's cache; nowhere, where there is none that can be written to.
+func (o *languageOptions) keepFolder() (string, error) {
+	if o.keep != "" {
+		if err := writable(o.keep); err != nil {
+			return "", &configs.Error{Field: "--keep", Msg: err.Error(), Hint: "a folder of your own"}
+		}
+		return o.keep, nil
+	}
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return "", nil
+	}
+	cache = filepath.Join(cache, "glmkit")
+	if writable(cache) != nil {
+		return "", nil
+	}
+	return cache, nil
+}
+
+// writable makes a folder where it is missing, and says why no file can be made in it.
+func writable(dir string) error {
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		return err
+	}
+	const writeAndEnter = 3 // W_OK | X_OK of access(2)
+	if err := syscall.Access(dir, writeAndEnter); err != nil {
+		return &fs.PathError{Op: "writing to", Path: dir, Err: err}
+	}
+	return nil
+}
+
+// scoresFile names the file of a measurement's scores: another measurement, which may
+// be under way, has another one.
+func (o *languageOptions) scoresFile(what, run, path, direction string) string {
+	hash := sha256.New()
+	for _, file := range []string{run, path} {
+		if whole, err := filepath.Abs(file); err == nil {
+			file = whole
+		}
+		fmt.Fprintf(hash, "%q", file)
+	}
+	fmt.Fprintf(hash, "%q %d %d", o.format, o.length, o.stride)
+	return fmt.Sprintf("%s-%s-%x.answers.jsonl", what, direction, hash.Sum(nil)[:8])
+}
+
 // print writes a row as JSON, where that is asked for.
-func (o languageOptions) print(s streams, row any) error {
+func (o *languageOptions) print(s streams, row any) error {
 	if !o.json {
 		return nil
 	}
 	return json.NewEncoder(s.out).Encode(row)
 }
 
-// finish prints the rows that are done, whatever ended the work.
-func (o languageOptions) finish(s streams, rows [][]string, err error) error {
+// finish prints the rows that are done, whatever ended the work. The scores go when
+// all are.
+func (o *languageOptions) finish(s streams, rows [][]string, err error) error {
 	if !o.json && len(rows) > 1 {
 		err = errors.Join(err, printRows(s.out, rows))
 	}
-	if errors.Is(err, context.Canceled) {
-		return &stoppedError{"stopped by a signal; only what is printed was measured"}
+	switch {
+	case errors.Is(err, context.Canceled) && len(o.kept) == 0:
+		return &stoppedError{"stopped by a signal; only what is printed was measured: there is no folder to keep scores in, and --keep names none"}
+	case errors.Is(err, context.Canceled):
+		return &interruptedError{errors.New("stopped by a signal; what was scored so far is kept")}
+	case err != nil:
+		return exitForm(err)
 	}
-	return exitForm(err)
+	for _, path := range o.kept {
+		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
 }

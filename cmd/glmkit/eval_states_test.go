@@ -74,6 +74,63 @@ metrics: [bleu]
 	}
 }
 
+// TestScoringFromEveryState goes on with measuring perplexity and last words from
+// every state in which SIGKILL or Ctrl-C can leave the scores: the same command must
+// print the figures of an undisturbed one, to the last digit, without scoring again
+// what was scored, and leave nothing behind.
+func TestScoringFromEveryState(t *testing.T) {
+	w := newTinyWorld(t)
+	world := filepath.Join(filepath.Dir(w.config), "world")
+	content, err := os.ReadFile(filepath.Join(world, "valid.jsonl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	passages := filepath.Join(memoryDir(t), "passages.jsonl")
+	if err := os.WriteFile(passages, bytes.Repeat(content, 3), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	for _, kind := range []struct {
+		name    string
+		command []string
+	}{
+		{"perplexity", []string{"--text", filepath.Join(world, "valid.jsonl"), "--format", "jsonl", "--length", "16", "--stride", "6"}},
+		{"lambada", []string{"--data", passages, "--length", "64"}},
+	} {
+		t.Run(kind.name, func(t *testing.T) {
+			command := append([]string{"eval", kind.name, w.whole}, kind.command...)
+			command = append(command, "--json", "--device", "cpu", "--threads", "1", "--keep")
+			printed := func(dir string) (figures string, asked int) {
+				var stdout, stderr bytes.Buffer
+				counting := &patience{context.Background(), 1 << 30}
+				if code := run(counting, append(slices.Clip(command), dir), streams{nil, &stdout, &stderr}); code != exitOK {
+					t.Fatalf("exit code %d\n%s", code, stderr.Bytes())
+				}
+				if left := lasting(t, dir); len(left) > 0 {
+					t.Errorf("%d files are left", len(left))
+				}
+				return stdout.String(), 1<<30 - counting.left
+			}
+			want, groups := printed(filepath.Join(memoryDir(t), "keep"))
+			states := statesOf(t, command, filepath.Join(memoryDir(t), "keep"))
+			if least := 2 * groups; groups < 6 || len(states) < least {
+				t.Errorf("only %d states of %d groups, want %d or more: scores are not kept as they are found", len(states), groups, least)
+			}
+			states = append(states, diskState{interrupted(t, command), "by Ctrl-C"})
+			for _, state := range states {
+				before := kept(t, state.dir)
+				got, asked := printed(state.dir)
+				if got != want {
+					t.Errorf("stopped %s: %s, want %s", state.at, got, want)
+				}
+				if asked > groups-before/8 { // eight are scored at once
+					t.Errorf("stopped %s with %d scores: %d of %d groups are scored", state.at, before, asked, groups)
+				}
+			}
+			t.Logf("%d states, %d groups", len(states), groups)
+		})
+	}
+}
+
 // kept is the number of answers that an unfinished evaluation has.
 func kept(t *testing.T, dir string) (n int) {
 	t.Helper()

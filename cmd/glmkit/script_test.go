@@ -49,6 +49,7 @@ func TestScript(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("GLMKIT_ORACLE", folders["oracle"])
 			env.Setenv("GLMKIT_DATA", folders["data"])
+			env.Setenv("XDG_CACHE_HOME", filepath.Join(env.WorkDir, "cache")) // there is no home
 			return nil
 		},
 		Condition: func(name string) (bool, error) {
