@@ -85,4 +85,4 @@ check-debian13: ## fit, build and test the runner in an empty Debian 13 with lib
 	scripts/debian-root.sh trixie 'make build && go test -timeout $(TIMEOUT) ./runner/... ./cmd/...'
 
 clean: ## remove what make has built
-	rm -rf .build glmkit demo go.work go.work.sum runner/internal/torch/libtorch_flags.go
+	rm -rf .build glmkit demo go.work go.work.sum runner/internal/*/libtorch_flags.go

@@ -19,10 +19,15 @@ import (
 // parameters.
 func gradients(t *testing.T, architecture string, dropout float64, choose func(*mode)) (all []float32) {
 	t.Helper()
+	return gradientsOn(t, torch.CPU, architecture, dropout, choose)
+}
+
+func gradientsOn(t *testing.T, device torch.Device, architecture string, dropout float64, choose func(*mode)) (all []float32) {
+	t.Helper()
 	onThread(t, func() error {
 		c := tiny(architecture)
 		c.Dropout, c.AttentionDropout = dropout, dropout
-		m := drawn(t, c, 7)
+		m := drawnOn(t, device, c, 7)
 		defer m.close()
 		m.mode.training = true
 		choose(m.mode)

@@ -149,7 +149,7 @@ func (r *session) train(ctx context.Context) error {
 				return err
 			}
 		}
-		if r.ended = ended; now.reading == nil || r.anyDue(step) {
+		if r.ended = ended; ended || now.reading == nil || r.anyDue(step) {
 			before = nil
 			if err := r.finish(ctx, now); err != nil {
 				return err

@@ -183,15 +183,7 @@ func exampleLoss(s *torch.Scope, m *model, e *exampleBatch) torch.Tensor {
 	case configs.HingeLoss:
 		// 1 + score - that of the right choice, where positive; the right one's own
 		// 1 is taken off again.
-		above := s.Add(s.Add(logits, s.Scale(right(), -1)), s.Ones(torch.Float32, m.device, 1))
-		kept := s.Floats(above)
-		for i, x := range kept {
-			kept[i] = 0
-			if x > 0 {
-				kept[i] = 1
-			}
-		}
-		above = s.Mul(above, s.Float32s(kept, m.device, int64(e.examples), int64(e.choices)))
+		above := s.ReLU(s.Add(s.Add(logits, s.Scale(right(), -1)), s.Ones(torch.Float32, m.device, 1)))
 		return s.Add(s.Sum(above), s.Scale(s.Ones(torch.Float32, m.device, 1), -float64(e.examples)))
 	case configs.GenerativeLoss:
 		return s.Scale(s.Sum(right()), -1)
@@ -203,7 +195,7 @@ func exampleLoss(s *torch.Scope, m *model, e *exampleBatch) torch.Tensor {
 
 // A batch of windows counts its target tokens, one of examples its examples.
 func (b *batch) loss(s *torch.Scope, m *model) (sum torch.Tensor, of objectiveSums) {
-	if b.modes == nil {
+	if b.modes == nil || m.mode.training && m.mode.onDevice { // which reads no loss but one
 		return tokenLoss(s, m, b), nil
 	}
 	return objectiveLosses(s, m, b)

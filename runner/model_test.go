@@ -62,7 +62,12 @@ func tiny(architecture string) configs.Model {
 // drawn returns a model with starting weights.
 func drawn(t *testing.T, c configs.Model, seed uint64) *model {
 	t.Helper()
-	m, err := newModel(c, torch.CPU)
+	return drawnOn(t, torch.CPU, c, seed)
+}
+
+func drawnOn(t *testing.T, device torch.Device, c configs.Model, seed uint64) *model {
+	t.Helper()
+	m, err := newModel(c, device)
 	if err != nil {
 		t.Fatal(err)
 	}

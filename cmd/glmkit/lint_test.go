@@ -22,6 +22,8 @@ const (
 	gotch      = "github.com/sugarme/gotch"
 	torchHome  = "runner/internal/torch"  // the one package that speaks to libtorch
 	openmpHome = "runner/internal/openmp" // speaks C with OpenMP alone
+	// gives a libtorch without CUDA a GPU, in tests
+	hostcudaHome = "runner/internal/hostcuda"
 )
 
 // tiers holds the folders of the module from the bottom up: a package imports
@@ -139,7 +141,7 @@ func lintImports(f *sourceFile) (complaints []string) {
 	if tier < 0 {
 		return []string{at(f.ast.Package, "folder %q is not in the list of tiers", f.top())}
 	}
-	if f.test() && f.dir == torchHome && !strings.HasSuffix(f.ast.Name.Name, "_test") {
+	if f.test() && (f.dir == torchHome || f.dir == hostcudaHome) && !strings.HasSuffix(f.ast.Name.Name, "_test") {
 		complaints = append(complaints, at(f.ast.Package, "a test inside the package: go vet and go test compile its C++ once more each; make it package %s_test", f.ast.Name.Name))
 	}
 	for _, spec := range f.ast.Imports {
@@ -153,7 +155,9 @@ func lintImports(f *sourceFile) (complaints []string) {
 		switch {
 		case imported == "math/rand":
 			say("use math/rand/v2, with a generator made from a key")
-		case imported == "C" && f.dir == openmpHome:
+		case imported == "C" && (f.dir == openmpHome || f.dir == hostcudaHome):
+		case imported == module+"/"+hostcudaHome && !f.test():
+			say("a GPU made of host memory is for tests")
 		case (imported == "C" || below(imported, gotch)) && f.dir != torchHome:
 			say("only %s touches libtorch", torchHome)
 		case below(imported, module):

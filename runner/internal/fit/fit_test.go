@@ -67,6 +67,7 @@ func newWorkshop(t *testing.T) *workshop {
 	w.write("bin/g++", strings.ReplaceAll(compilerScript, "DIR", dir))
 	w.write("checkout/go.mod", "module m\n\ngo 1.23.0\n")
 	w.write("checkout/runner/internal/torch/doc.go", "package torch\n")
+	w.write("checkout/runner/internal/hostcuda/doc.go", "package hostcuda\n")
 	t.Setenv("PATH", filepath.Join(dir, "bin")+":/usr/bin:/bin")
 	t.Setenv("CXX", "")
 	return w
@@ -192,6 +193,7 @@ func TestFitAgain(t *testing.T) {
 		{"the fitted gotch removed", func() { remove("checkout/.build/gotch") }, true},
 		{"its flags edited", func() { w.write("checkout/.build/gotch/libtch/lib.go", "package libtch") }, true},
 		{"our flags removed", func() { remove("checkout/" + flagsFile) }, true},
+		{"flags of another package removed", func() { remove("checkout/" + internal + "hostcuda/" + flagsName) }, true},
 		{"the workspace removed", func() { remove("checkout/go.work") }, true},
 		{"the state damaged", func() { w.write("checkout/.build/libtorch.json", "{") }, true},
 		{"an interrupted copy", func() { w.write("checkout/.build/gotch.tmp/go.mod", "") }, false},

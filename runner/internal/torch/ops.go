@@ -132,6 +132,11 @@ func (s *Scope) Tanh(x Tensor) Tensor {
 	return s.tch("tanh", func(out *lib.Ctensor) { lib.AtgTanh(out, x.c) })
 }
 
+// ReLU is max(x, 0).
+func (s *Scope) ReLU(x Tensor) Tensor {
+	return s.tch("relu", func(out *lib.Ctensor) { lib.AtgRelu(out, x.c) })
+}
+
 // Dropout zeroes elements with probability p and scales the rest; p 0 returns x.
 func (s *Scope) Dropout(x Tensor, p float64) Tensor {
 	if p == 0 {
