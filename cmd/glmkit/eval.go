@@ -14,20 +14,21 @@ import (
 )
 
 type evalOptions struct {
-	runs                             []string
-	prepared, task, split, out, name string
-	checkpoint                       string // best or latest
-	decoding                         []string
-	submission                       string // archive to write; empty: none
-	errors                           int    // mistakes to show of each run
-	shots                            int
-	seeds                            []uint64 // draws of the shots of a pretrained run
+	runs                       []string
+	prepared, split, out, name string
+	tasks                      []string // to answer; none: each run's own
+	checkpoint                 string   // best or latest
+	decoding                   []string
+	submission                 string // archive to write; empty: none
+	errors                     int    // mistakes to show of each run
+	shots                      int
+	seeds                      []uint64 // draws of the shots of a pretrained run
 	deviceFlags
 }
 
 func newEval(s streams) *cobra.Command {
 	var o evalOptions
-	var seeds []string
+	var taskNames, seeds []string
 	cmd := &cobra.Command{
 		Use:   "eval RUN...", // a run that is called as a subcommand is: ./perplexity
 		Short: "Answer a task's examples with a model and score the answers",
@@ -42,8 +43,9 @@ train split, drawn by --seeds, with their answers before each question (few-shot
 Questions are not cut for them: an example that does not fit the model's positions
 whole is left out, and the line of the run says how often.
 
---task answers a diagnostic instead of the run's own task: AX-b and AX-g (their
-split is test) by the runs that were finetuned on RTE. Other runs are passed by.
+--task answers some tasks only, by the runs that were finetuned on them; other runs
+are passed by. The diagnostics AX-b and AX-g (their split is test) are answered by
+the runs of RTE.
 
 Where the model writes the answers, the recipe of its task (finetune.tasks of its
 config.yaml, decoding) says how they are searched for; --decoding changes that.
@@ -63,7 +65,7 @@ of several folders: "glmkit report submission". "glmkit inspect submission" chec
 an archive.`,
 		Example: `  glmkit eval finetuned/glm --tasks tasks/glm --out results
   glmkit eval finetuned/glm/CB/seed-1 --tasks tasks/glm --split val --out results
-  glmkit eval finetuned/glm --tasks tasks/glm --task AX-b --split test --out results
+  glmkit eval finetuned/glm --tasks tasks/glm --task AX-b,AX-g --split test --out results
   glmkit eval finetuned/glm --tasks tasks/glm --decoding beams=1,no_repeat=3 --name greedy --out results
   glmkit eval finetuned/glm/*/seed-1 --tasks tasks/glm --submission glm.zip
   glmkit eval runs/glm --tasks tasks/glm --shots 4 --seeds 1,2,3 --out results`,
@@ -71,7 +73,8 @@ an archive.`,
 	}
 	o.add(cmd)
 	cmd.Flags().StringVar(&o.prepared, "tasks", "", "`directory` that prepare task wrote (required)")
-	cmd.Flags().StringVar(&o.task, "task", "", "answer this `task` with the models that it is put to (default: each run's own)")
+	cmd.Flags().StringSliceVar(&taskNames, "task", []string{"all"}, "tasks to answer, separated by commas, by the models that they are put to; all: a finetuned run's own")
+	completeTasks(cmd)
 	cmd.Flags().StringVar(&o.split, "split", "val", "split to answer")
 	cmd.Flags().StringVar(&o.checkpoint, "checkpoint", "best", "the run's best, where it has chosen one, or its latest")
 	cmd.Flags().StringSliceVar(&o.decoding, "decoding", nil, "how answers are written, as in `beams=1`; keys: "+strings.Join(configs.DecodingKeys(), ", "))
@@ -105,10 +108,26 @@ an archive.`,
 		if o.checkpoint != "best" && o.checkpoint != "latest" {
 			return &configs.Error{Field: "--checkpoint", Msg: strconv.Quote(o.checkpoint) + " is none", Hint: "best or latest"}
 		}
+		if o.tasks, err = o.chosenTasks(taskNames); err != nil {
+			return err
+		}
 		return evaluate(cmd.Context(), s, o)
 	}
 	cmd.AddCommand(newPerplexity(s), newLambada(s))
 	return cmd
+}
+
+// chosenTasks resolves names to tasks that were prepared: those of a user's own are in
+// every pattern's folder, where there are such.
+func (o evalOptions) chosenTasks(names []string) ([]string, error) {
+	chosen, err := chosenTasks(o.prepared, names)
+	if err == nil {
+		return chosen, nil
+	}
+	if patterns, _ := filepath.Glob(patternFolder(o.prepared, "*")); len(patterns) > 0 {
+		return chosenTasks(patterns[0], names)
+	}
+	return nil, err
 }
 
 // checkpointOf is the checkpoint with which a run answers.

@@ -119,10 +119,10 @@ type evaluation struct {
 	labelled            bool
 }
 
-// answers gives every run its own task or, where one is named, that one to the
-// runs whose models answer it. A pretrained run answers all tasks that there are.
+// answers gives every run its own task or, where some are named, those that its model
+// answers. A pretrained run answers all tasks that there are.
 func (o evalOptions) answers(runs []string) (cells []evaluation, err error) {
-	trainedOn := ""
+	trainedOn := map[string]string{} // by a named task, what answers it was finetuned on
 	for _, run := range runs {
 		st, err := runner.ReadState(run)
 		if err != nil {
@@ -136,35 +136,39 @@ func (o evalOptions) answers(runs []string) (cells []evaluation, err error) {
 			cells = append(cells, untrained...)
 			continue
 		}
-		asked := o.task
-		if asked == "" {
-			asked = st.Task
+		asked := o.tasks
+		if len(asked) == 0 {
+			asked = []string{st.Task}
 		}
-		c := evaluation{run: run, task: st.Task, state: st, seed: st.Seed, prepared: o.prepared}
-		if st.Pattern != nil && !fileExists(filepath.Join(o.prepared, asked)) {
-			if folder := patternFolder(o.prepared, strconv.Itoa(*st.Pattern)); fileExists(folder) {
-				c.prepared = folder
+		for _, name := range asked {
+			c := evaluation{run: run, task: name, state: st, seed: st.Seed, prepared: o.prepared}
+			if st.Pattern != nil && !fileExists(filepath.Join(o.prepared, name)) {
+				if folder := patternFolder(o.prepared, strconv.Itoa(*st.Pattern)); fileExists(folder) {
+					c.prepared = folder
+				}
 			}
-		}
-		if o.task != "" {
-			task, err := preparedTask(c.prepared, o.task)
-			if err != nil {
-				return nil, err
+			if len(o.tasks) > 0 {
+				task, err := preparedTask(c.prepared, name)
+				if err != nil {
+					return nil, err
+				}
+				if trainedOn[name] = task.TrainedOn(); trainedOn[name] != st.Task {
+					continue
+				}
 			}
-			if c.task, trainedOn = task.Name, task.TrainedOn(); trainedOn != st.Task {
-				continue
+			cells = append(cells, c)
+			if o.submission != "" && len(o.tasks) == 0 {
+				cells = append(cells, c.diagnostics(o.split)...)
 			}
-		}
-		cells = append(cells, c)
-		if o.submission != "" && o.task == "" {
-			cells = append(cells, c.diagnostics(o.split)...)
 		}
 	}
-	if len(cells) == 0 {
-		return nil, &configs.Error{
-			Field: "--task",
-			Msg:   fmt.Sprintf("%s is put to models finetuned on %s, and none of these %d runs is one", o.task, trainedOn, len(runs)),
-			Hint:  "glmkit train finetune --task " + trainedOn,
+	for _, name := range o.tasks {
+		if !slices.ContainsFunc(cells, func(c evaluation) bool { return c.task == name }) {
+			return nil, &configs.Error{
+				Field: "--task",
+				Msg:   fmt.Sprintf("%s is put to models finetuned on %s, and none of these %d runs is one", name, trainedOn[name], len(runs)),
+				Hint:  "glmkit train finetune --task " + trainedOn[name],
+			}
 		}
 	}
 	return cells, o.single(cells)
@@ -173,15 +177,8 @@ func (o evalOptions) answers(runs []string) (cells []evaluation, err error) {
 // untrained are the tasks that a pretrained run answers, once for each draw of
 // examples.
 func (o evalOptions) untrained(run string, st runner.State) (cells []evaluation, err error) {
-	var names []string
-	if o.task != "" {
-		task, err := preparedTask(o.prepared, o.task)
-		if err != nil {
-			return nil, err
-		}
-		names = []string{task.Name}
-	}
-	if names, err = preparedTasks(o.prepared, o.split, names); err != nil {
+	names, err := preparedTasks(o.prepared, o.split, o.tasks)
+	if err != nil {
 		return nil, err
 	}
 	seeds := []uint64{st.Seed}

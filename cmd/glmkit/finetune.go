@@ -78,9 +78,7 @@ same layers and hidden size may ask for more positions.
 	for _, name := range []string{"from", "tasks", "out"} {
 		cmd.MarkFlagRequired(name)
 	}
-	cmd.RegisterFlagCompletionFunc("task", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-		return tasks.Names(), cobra.ShellCompDirectiveNoFileComp
-	})
+	completeTasks(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) (err error) {
 		if o.config, err = load(); err != nil {
 			return err
@@ -174,6 +172,13 @@ func (o finetuneOptions) jobs() ([]finetuneJob, error) {
 		}
 	}
 	return jobs, nil
+}
+
+// completeTasks lets a shell complete the names of --task.
+func completeTasks(cmd *cobra.Command) {
+	cmd.RegisterFlagCompletionFunc("task", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+		return tasks.Names(), cobra.ShellCompDirectiveNoFileComp
+	})
 }
 
 // chosenTasks resolves names, "all" among them, to the tasks' own: those of the
