@@ -117,7 +117,7 @@ func attentionSpeed(device torch.Device, how computing, dropout float64) (best f
 		s.Backward(sum)
 		s.Item(sum)
 		seconds := time.Since(one).Seconds()
-		s.ZeroGrad([]torch.Tensor{qkv})
+		s.DropGrad([]torch.Tensor{qkv})
 		err := s.Err()
 		s.Close()
 		if err != nil {

@@ -119,7 +119,11 @@ func (o *optimizer) step(s *torch.Scope, lr float64, step int64) (norm float64, 
 		c := o.config
 		s.AdamW(o.tensor, o.m, o.v, o.decay, lr, c.Beta1, c.Beta2, c.Eps, step, scale)
 	}
-	s.ZeroGrad(o.params.tensors)
+	if o.buckets != nil { // which hold them
+		s.ZeroGrad(o.params.tensors)
+	} else {
+		s.DropGrad(o.params.tensors)
+	}
 	if err := s.Err(); err != nil || !taken || o.buckets == nil {
 		return norm, taken, err
 	}

@@ -143,7 +143,8 @@ char *gk_device_step(gk_reading *out, gk_tensor loss, gk_tensor *params, gk_tens
     const Tensor step = b[GK_UPDATES].clamp_min(1);
     for (auto &[decay, group] : groups)
       adamw(group, decay, lr, beta1, beta2, eps, step, grow, finite);
-    at::_foreach_zero_(gradients);
+    for (int i = 0; i < n; i++)
+      T(params[i]).mutable_grad().reset();
     if (window > 0) { // twice the scale after so many steps without an overflow, half of it after one
       const Tensor clean = (b[GK_CLEAN] + 1) * finite, full = clean.ge(window).to(at::kFloat);
       b[GK_SCALE].copy_(torch::where(finite.gt(0), scale * (1 + full), (scale / 2).clamp_min(1)));

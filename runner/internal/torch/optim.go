@@ -23,6 +23,14 @@ func (s *Scope) ZeroGrad(params []Tensor) {
 	}
 }
 
+// DropGrad forgets the gradients of params, with their memory: the next backward
+// pass gives new ones, instead of adding to zeros.
+func (s *Scope) DropGrad(params []Tensor) {
+	if s.err == nil {
+		s.fail("drop_grad", shimError(C.gk_drop_grad(handles(params), C.int(len(params)))))
+	}
+}
+
 // GradNorm is the Euclidean norm of all gradients of params together.
 func (s *Scope) GradNorm(params []Tensor) float64 {
 	if s.err != nil {
@@ -60,7 +68,7 @@ func (s *Scope) BookedScale(book Tensor) Tensor { return s.Narrow(book, 0, C.GK_
 
 // DeviceStep is AdamW whose decisions are taken on the parameters' device:
 // gradients are divided by the book's scale and clipped to a norm (0: are not), a
-// norm that is not finite changes nothing but the book, and gradients are cleared.
+// norm that is not finite changes nothing but the book, and gradients are dropped.
 // Under a window above 0 the scale doubles after so many clean steps and halves
 // after an overflow, down to 1, as PyTorch's GradScaler does. loss is handed
 // through to the figures, which are read later.

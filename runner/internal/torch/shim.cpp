@@ -113,6 +113,13 @@ char *gk_zero_grad(gk_tensor *params, int n) {
   });
 }
 
+char *gk_drop_grad(gk_tensor *params, int n) {
+  return guard([&] {
+    for (int i = 0; i < n; i++)
+      T(params[i]).mutable_grad().reset();
+  });
+}
+
 char *gk_grad_norm(gk_tensor *params, int n, double *out) {
   return guard([&] {
     torch::NoGradGuard no_grad;

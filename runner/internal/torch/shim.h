@@ -40,6 +40,7 @@ char *gk_copy_float(gk_tensor x, const float *from, size_t n);
 char *gk_numel(gk_tensor x, int64_t *out);
 
 char *gk_zero_grad(gk_tensor *params, int n);
+char *gk_drop_grad(gk_tensor *params, int n);
 char *gk_grad_norm(gk_tensor *params, int n, double *out);
 char *gk_adamw(gk_tensor *params, gk_tensor *m, gk_tensor *v, const double *decay,
                int n, double lr, double beta1, double beta2, double eps,
