@@ -50,6 +50,11 @@ using Collectives = c10d::ProcessGroup;
 #endif
 using Work = c10::intrusive_ptr<c10d::Work>;
 
+// Where libtorch would serve the store by libuv, without which Debian's is built, it
+// serves it by threads.
+template <class Options> auto by_threads(Options &o, int) -> decltype(o.useLibUV, void()) { o.useLibUV = false; }
+template <class Options> void by_threads(Options &, long) {}
+
 struct Store {
   c10::intrusive_ptr<c10d::TCPStore> store;
 };
@@ -331,6 +336,7 @@ char *gk_store_open(gk_store *out, const char *host, int port, int serve, double
     options.isServer = serve != 0;
     options.waitWorkers = false;
     options.timeout = milliseconds(timeout);
+    by_threads(options, 0);
     *out = new Store{c10::make_intrusive<c10d::TCPStore>(host, options)};
   });
 }
