@@ -65,8 +65,9 @@ func try(c *configs.Config, how computing, device torch.Device, speed float64) (
 		return t, err
 	}
 	// Half of what is free is left to others, who may just be taking it.
-	need := parameters*bytesPerParameter + activations(tried.Model, how, window)
-	if free := freeMemory(device); free > 0 && need > free/2 {
+	kept, each := parameters*bytesPerParameter, activations(tried.Model, how, window)
+	free := freeMemory(device)
+	if need := kept + each; free > 0 && need > free/2 {
 		t.Missing = fmt.Sprintf("%d of its %d layers take %.1f GB, more than half of the %.1f GB that are free", t.Layers, t.Of, float64(need)/1e9, float64(free)/1e9)
 		return t, nil
 	}
@@ -117,6 +118,9 @@ func try(c *configs.Config, how computing, device torch.Device, speed float64) (
 		micro = whole.Train.BatchSize
 	}
 	t.Windows = max(1, min(micro, int(trialSeconds/forOne)))
+	if free > 0 {
+		t.Windows = min(t.Windows, max(1, int((free/2-kept)/each)))
+	}
 	if forAll, err = pass(t.Windows); err != nil {
 		return t, err
 	}
