@@ -49,7 +49,6 @@ class Batch:
         self.visible = (at[:, None] >= at)[None, None] | (at < self.sep[:, None])[:, None, None]
 
 
-@torch.jit.script
 def gelu(x):
     return 0.5 * x * (1.0 + torch.tanh(0.7978845608028654 * x * (1.0 + 0.044715 * x * x)))
 
@@ -57,6 +56,7 @@ def gelu(x):
 class GLM:
     def __init__(self, weights, heads, tuned, dropout):
         self.w, self.heads, self.tuned, self.dropout = weights, heads, tuned, dropout
+        self.gelu = None if tuned else torch.jit.script(gelu)  # newer releases warn of it
         self.layers = sum(name.endswith("attention.dense.weight") for name in weights)
 
     def linear(self, name, x):
@@ -99,7 +99,7 @@ class GLM:
             layer = f"transformer.layers.{i}."
             x = x + self.drop(self.attention(layer, self.norm(layer + "input_layernorm", x), mask))
             f = self.linear(layer + "mlp.dense_h_to_4h", self.norm(layer + "post_attention_layernorm", x))
-            f = F.gelu(f, approximate="tanh") if self.tuned else gelu(f)
+            f = F.gelu(f, approximate="tanh") if self.tuned else self.gelu(f)
             x = x + self.drop(self.linear(layer + "mlp.dense_4h_to_h", f))
         return self.norm("transformer.final_layernorm", x)
 

