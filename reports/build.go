@@ -182,6 +182,8 @@ func (b *builder) add(r *Result) error {
 		return refuse("architecture, size, form or pattern")
 	case !sameDecoding(r, first):
 		return refuse("how answers were written")
+	case cmp.Or(r.Precision, usualPrecision) != cmp.Or(first.Precision, usualPrecision):
+		return refuse("the precision of their matrix products")
 	case !sameExamples(c.preds[0], preds):
 		return refuse("the examples they answered")
 	}
@@ -189,6 +191,9 @@ func (b *builder) add(r *Result) error {
 	c.preds = append(c.preds, preds)
 	return nil
 }
+
+// usualPrecision is that of answers where nothing else is said.
+const usualPrecision = "float32"
 
 func sameDecoding(a, b *Result) bool {
 	return a.Decoding == nil && b.Decoding == nil || a.Decoding != nil && b.Decoding != nil && *a.Decoding == *b.Decoding

@@ -407,6 +407,7 @@ func TestResultsThatDoNotBelongTogether(t *testing.T) {
 	}{
 		{"another split", func(r *Result, p []tasks.Prediction) []tasks.Prediction { r.Split = "dev32"; return p }, "split dev32"},
 		{"another pattern", func(r *Result, p []tasks.Prediction) []tasks.Prediction { r.Model.Pattern = 3; return p }, "form or pattern"},
+		{"another precision", func(r *Result, p []tasks.Prediction) []tasks.Prediction { r.Precision = "bfloat16"; return p }, "the precision of their matrix products"},
 		{"fewer examples", func(_ *Result, p []tasks.Prediction) []tasks.Prediction { return p[1:] }, "the examples they answered"},
 	}
 	for _, test := range tests {

@@ -1,6 +1,7 @@
 package reports
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"math"
@@ -442,6 +443,26 @@ func (b *builder) explainWriting() {
 	}
 }
 
+// explainPrecision says which answers were computed in less than float32.
+func (b *builder) explainPrecision() {
+	var less []string
+	for _, model := range b.models {
+		tasks := map[string][]string{}
+		for _, task := range b.tasks {
+			if c := b.cells[model][task]; c != nil && cmp.Or(c.results[0].Precision, usualPrecision) != usualPrecision {
+				in := c.results[0].Precision
+				tasks[in] = append(tasks[in], task)
+			}
+		}
+		for _, in := range slices.Sorted(maps.Keys(tasks)) {
+			less = append(less, fmt.Sprintf("%s on %s in %s", model, strings.Join(tasks[in], ", "), in))
+		}
+	}
+	if len(less) > 0 {
+		b.method("Answers were computed in float32, but %s.", strings.Join(less, "; "))
+	}
+}
+
 // decodingWords are a decoding in words.
 func decodingWords(d configs.Decoding) string {
 	words := "the likeliest token each time"
@@ -485,6 +506,7 @@ func (b *builder) explain() {
 	}
 	b.method("Examples of the %s split: %s.", b.table.Split, strings.Join(n, ", "))
 	b.explainWriting()
+	b.explainPrecision()
 	if slices.ContainsFunc(b.table.Measured, func(r Row) bool {
 		return slices.ContainsFunc(r.Cells, func(c *Cell) bool { return c != nil && c.Best })
 	}) {

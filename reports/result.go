@@ -71,7 +71,8 @@ type Result struct {
 	Date        time.Time `json:"date"`
 	Glmkit      string    `json:"glmkit"` // version
 	Device      string    `json:"device"`
-	Libtorch    string    `json:"libtorch"` // version
+	Precision   string    `json:"precision,omitempty"` // of matrix products; empty, of old files: float32
+	Libtorch    string    `json:"libtorch"`            // version
 
 	Predictions PredictionFile `json:"predictions"` // set by WriteResult
 

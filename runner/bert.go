@@ -58,11 +58,13 @@ func (t *bert) hidden(s *torch.Scope, b tensors) torch.Tensor {
 	x = s.Dropout(norm(s, "bert.embeddings.LayerNorm", x), drop)
 	return t.stack(s, x, bertWords, func(s *torch.Scope, x torch.Tensor, i int) torch.Tensor {
 		layer := fmt.Sprintf("bert.encoder.layer.%d.", i)
-		self := func(kind string) torch.Tensor { // query, key and value in one product
-			name := layer + "attention.self."
-			return s.Cat(t.params.get(name+"query."+kind), t.params.get(name+"key."+kind), t.params.get(name+"value."+kind))
+		self := layer + "attention.self."
+		together := func(kind string) func(s *torch.Scope) torch.Tensor { // query, key and value in one product
+			return func(s *torch.Scope) torch.Tensor {
+				return s.Cat(t.params.get(self+"query."+kind), t.params.get(self+"key."+kind), t.params.get(self+"value."+kind))
+			}
 		}
-		qkv := t.mode.linear(s, x, self("weight"), self("bias"))
+		qkv := t.mode.project(s, x, self, together("weight"), together("bias"))
 		x, a := b.wanted(s, t.model, i, x, b.attend(s, qkv, b.used, t.model, i))
 		a = t.affine(layer+"attention.output.dense").apply(s, a)
 		x = norm(s, layer+"attention.output.LayerNorm", s.AddDropped(x, a, drop))
@@ -80,7 +82,7 @@ func (t *bert) vocabulary(s *torch.Scope, rows, only torch.Tensor) torch.Tensor 
 	if only.Defined() {
 		w, bias = s.Rows(w, only), s.Rows(bias, only)
 	}
-	return t.mode.linear(s, x, w, bias)
+	return t.mode.words(s, x, w, bias)
 }
 
 // pooled is BERT's pooler over [CLS], with dropout while training.

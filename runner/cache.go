@@ -99,7 +99,7 @@ func (c *cache) readByOperations(texts [][]int32) error {
 	c.capacity = firstCapacity
 	for i := range c.context {
 		c.context[i] = s.Move(c.keep, c.context[i])
-		c.written = append(c.written, c.keep.Zeros(torch.Float32, c.glm.device, firstCapacity, int64(len(c.places)), 2*int64(c.glm.config.Hidden)))
+		c.written = append(c.written, c.keep.Zeros(c.glm.mode.product(), c.glm.device, firstCapacity, int64(len(c.places)), 2*int64(c.glm.config.Hidden)))
 	}
 	return s.Err()
 }
@@ -115,7 +115,7 @@ func (c *cache) close() {
 func (c *cache) grow() {
 	keep := torch.NewScope()
 	for i, old := range c.written {
-		c.written[i] = keep.Cat(old, keep.Zeros(torch.Float32, c.glm.device, int64(c.capacity), int64(len(c.places)), 2*int64(c.glm.config.Hidden)))
+		c.written[i] = keep.Cat(old, keep.Zeros(c.glm.mode.product(), c.glm.device, int64(c.capacity), int64(len(c.places)), 2*int64(c.glm.config.Hidden)))
 	}
 	for i := range c.context {
 		c.context[i] = c.keep.Move(keep, c.context[i])
@@ -162,8 +162,9 @@ func (c *cache) byOperations(s *torch.Scope, input, position, block []int64, row
 	}
 	d := c.glm.device
 	x := tensors{input: index(s, input, d), position: index(s, position, d), block: index(s, block, d)}
+	at := s.Lookup(c.context[0], c.written[0], rows, places)
 	h := c.glm.encode(s, x, func(s *torch.Scope, qkv torch.Tensor, layer int) torch.Tensor {
-		return s.CachedAttention(qkv, c.context[layer], c.written[layer], rows, places, c.glm.config.Heads)
+		return s.CachedAttention(qkv, c.context[layer], c.written[layer], at, c.glm.config.Heads)
 	})
 	return s.To(c.glm.vocabulary(s, h, torch.Tensor{}), torch.CPU, torch.Float32)
 }

@@ -66,6 +66,25 @@ func chooseComputing(c configs.Compute, device torch.Device, m configs.Model, ra
 	return chosen, nil
 }
 
+// answerType is what matrix products of a model read that answers, or scores text, on
+// a device: float32, also where precision is empty, bfloat16, or with auto what it was
+// trained with, where the device has instructions for that; but not float16, whose
+// numbers end at 65,504.
+func answerType(precision, trained string, device torch.Device) (torch.DType, error) {
+	switch precision {
+	case "", "float32":
+		return torch.Float32, nil
+	case "bfloat16":
+		return torch.BFloat16, nil
+	case "auto":
+		if trained == "float32" || trained == "float16" || device == torch.CPU && !torch.BFloat16Products() {
+			return torch.Float32, nil
+		}
+		return torch.BFloat16, nil
+	}
+	return 0, &configs.Error{Field: "--precision", Msg: fmt.Sprintf("%q is no precision of answers", precision), Hint: "auto, float32 or bfloat16"}
+}
+
 // packedProblem says why a model's training has no packed attention on a device;
 // nil: it has.
 func packedProblem(c computing, device torch.Device, m configs.Model) error {
@@ -93,12 +112,7 @@ func (c computing) product() torch.DType {
 
 // precision is its name.
 func (c computing) precision() string {
-	for name, half := range halfTypes {
-		if half == c.half {
-			return name
-		}
-	}
-	return "float32"
+	return c.product().String()
 }
 
 func (c computing) attentionName() string {

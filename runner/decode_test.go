@@ -39,8 +39,8 @@ func sharp(t *testing.T, words int, seed uint64) *Generator {
 
 func writeIn(t *testing.T, g *Generator, precision string) {
 	t.Helper()
-	if chosen, err := g.WriteIn(precision); err != nil || chosen != precision {
-		t.Fatalf("%s: %s, %v", precision, chosen, err)
+	if err := g.AnswerIn(precision); err != nil || g.Precision() != precision {
+		t.Fatalf("%s: %s, %v", precision, g.Precision(), err)
 	}
 }
 

@@ -24,6 +24,7 @@ type Evaluation struct {
 	Data        string            // sha256 of the split's file
 	Decoding    *configs.Decoding // of written answers; else nil
 	Device      string
+	Precision   string // of matrix products
 	Libtorch    string
 	Seconds     float64 // of the evaluation, over all its sittings
 	// Fewer counts the examples that had room for fewer than Shots examples
@@ -44,6 +45,9 @@ type Shots struct {
 type Answering struct {
 	Device  string // auto, cpu, cuda or cuda:N
 	Threads int    // of libtorch's CPU operations; 0: all cores
+	// Precision of matrix products: auto, float32, as where it is empty, or bfloat16
+	// (Generator.AnswerIn).
+	Precision string
 	// Decoding changes how answers are written, as in "beams=1"; the rest is as
 	// the recipe of the run's configuration says.
 	Decoding []string
@@ -101,6 +105,12 @@ func Evaluate(ctx context.Context, run, splitFile string, a Answering) (*Evaluat
 		if err := out.by(run, m, st, weights); err != nil {
 			return err
 		}
+		products, err := answerType(a.Precision, st.Precision, d)
+		if err != nil {
+			return err
+		}
+		m.mode.answerIn(products)
+		out.Precision = products.String()
 		if a.Shots.Count > 0 {
 			if err := out.prime(split, st, a.Shots); err != nil {
 				return err
@@ -135,7 +145,7 @@ func (e *Evaluation) answer(ctx context.Context, a Answering, examples []tasks.E
 	}
 	question := asked{
 		Weights: e.Weights, Data: e.Data, Decoding: e.Decoding,
-		Shots: a.Shots.Count, ShotSeed: a.Shots.Seed, ShotsData: e.shots, Device: e.Device, Libtorch: e.Libtorch,
+		Shots: a.Shots.Count, ShotSeed: a.Shots.Seed, ShotsData: e.shots, Device: e.Device, Precision: notUsual(e.Precision), Libtorch: e.Libtorch,
 	}
 	same := func(example int, p tasks.Prediction) bool { return p.ID == examples[example].ID }
 	k, err := openAnswers(path, question, len(examples), same, a.Note)
@@ -198,6 +208,10 @@ func (e *Evaluation) write(ctx context.Context, run string, task *tasks.Task, ex
 		return err
 	}
 	defer g.Close()
+	if err := g.AnswerIn(a.Precision); err != nil {
+		return err
+	}
+	e.Precision = g.Precision()
 	if err := e.by(run, g.model, g.State, g.weights); err != nil {
 		return err
 	}

@@ -22,8 +22,8 @@ type Generator struct {
 	model    *model
 	config   *configs.Config // of the run
 	weights  string          // sha256 of the model file
-	products torch.DType     // that writing on a CPU reads
-	writer   *torch.Writer   // of these, once something was written
+	products torch.DType     // that answers read
+	writer   *torch.Writer   // of these, on a CPU, once something was written
 }
 
 // OpenGenerator loads the model of a run or checkpoint, with its vocabulary.
@@ -70,40 +70,29 @@ func (g *Generator) Close() {
 	})
 }
 
-// WriteIn says what the matrix products of filling on a CPU read: float32, as they
+// AnswerIn says what the matrix products of filling and scoring read: float32, as they
 // do by default, or bfloat16, in half the memory traffic: weights and what they are
-// multiplied with, keys and values are rounded to it, sums are not. auto is what the
-// run would be trained with here: bfloat16 where the processor multiplies it, unless
-// the run's compute.precision says otherwise. It returns the name of the one chosen,
-// for which it prepares the weights. Score is float32 always.
-func (g *Generator) WriteIn(precision string) (string, error) {
-	cpu := g.model.device == torch.CPU
-	switch precision {
-	case "float32", "bfloat16":
-	case "auto":
-		asked := g.config.Compute.Precision
-		if precision = "float32"; cpu && torch.BFloat16Products() && asked != "float32" && asked != "float16" {
-			precision = "bfloat16"
-		}
-	default:
-		return "", &configs.Error{Field: "--precision", Msg: fmt.Sprintf("%q is no precision of writing", precision), Hint: "auto, float32 or bfloat16"}
+// multiplied with, keys and values are rounded to it; sums, the scores of words and
+// all else are float32. auto is what the model was trained with, where the device has
+// instructions for it. Precision is the one chosen, for which it prepares the weights.
+func (g *Generator) AnswerIn(precision string) error {
+	products, err := answerType(precision, g.State.Precision, g.model.device)
+	if err != nil {
+		return err
 	}
-	if precision == "bfloat16" && !cpu {
-		return "", &configs.Error{Field: "--precision", Msg: "bfloat16 is for writing on a CPU", Hint: "auto or float32"}
-	}
-	products := torch.Float32
-	if precision == "bfloat16" {
-		products = torch.BFloat16
-	}
-	return precision, torch.Do(func() error {
+	return torch.Do(func() error {
 		if g.writer != nil && g.products != products {
 			g.writer.Free()
 			g.writer = nil
 		}
 		g.products = products
+		g.model.mode.answerIn(products)
 		return g.openWriter()
 	})
 }
+
+// Precision is what matrix products of filling and scoring read.
+func (g *Generator) Precision() string { return g.products.String() }
 
 // openWriter makes the writer that fills on a CPU; there is none elsewhere.
 func (g *Generator) openWriter() (err error) {

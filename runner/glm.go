@@ -80,7 +80,7 @@ func (g *glm) vocabulary(s *torch.Scope, rows, only torch.Tensor) torch.Tensor {
 	if only.Defined() {
 		w = s.Rows(w, only)
 	}
-	return g.mode.linear(s, rows, w, torch.Tensor{})
+	return g.mode.words(s, rows, w, torch.Tensor{})
 }
 
 // pooled is the pooler of GLM's classifier over [CLS], with dropout while

@@ -37,14 +37,61 @@ type model struct {
 type mode struct {
 	training bool
 	computing
+	// answers is the element type of matrix products while the model answers; 0:
+	// Float32. kept are the weights in it, by name, in a scope of theirs.
+	answers torch.DType
+	kept    map[string]torch.Tensor
+	keep    *torch.Scope
 }
 
 // product is the element type of matrix products.
 func (m *mode) product() torch.DType {
-	if m.training {
+	switch {
+	case m.training:
 		return m.computing.product()
+	case m.answers != 0:
+		return m.answers
 	}
 	return torch.Float32
+}
+
+// answerIn makes products read an element type from now on while the model answers,
+// whose weights no longer change.
+func (m *mode) answerIn(t torch.DType) {
+	m.forget()
+	m.answers = t
+}
+
+// forget frees the weights that were kept.
+func (m *mode) forget() {
+	if m.keep != nil {
+		m.keep.Close()
+	}
+	m.kept, m.keep = nil, nil
+}
+
+// weight is what get returns as matrix products read it. While the model answers, it
+// is converted once.
+func (m *mode) weight(s *torch.Scope, name string, get func(s *torch.Scope) torch.Tensor) torch.Tensor {
+	t := m.product()
+	switch {
+	case t == torch.Float32:
+		return get(s)
+	case m.training:
+		return s.Cast(get(s), t)
+	}
+	if w, ok := m.kept[name]; ok {
+		return w
+	}
+	w := s.Cast(get(s), t)
+	if s.Err() != nil {
+		return w
+	}
+	if m.kept == nil {
+		m.kept, m.keep = map[string]torch.Tensor{}, torch.NewScope()
+	}
+	m.kept[name] = s.Move(m.keep, w)
+	return w
 }
 
 // dropout returns p while training, else 0.
@@ -75,7 +122,10 @@ func newModel(c configs.Model, device torch.Device) (*model, error) {
 	return m, nil
 }
 
-func (m *model) close() { m.params.close() }
+func (m *model) close() {
+	m.mode.forget()
+	m.params.close()
+}
 
 // read puts a batch on the model's device as its attention wants it. Branches of
 // a Part B are for padded batches alone.
@@ -107,20 +157,31 @@ func (m *model) addClassifier(outputs int, seed uint64) error {
 type affine struct {
 	w, b torch.Tensor
 	mode *mode
+	name string
 }
 
 func (m *model) affine(name string) affine {
-	return affine{m.params.get(name + ".weight"), m.params.get(name + ".bias"), m.mode}
+	return affine{m.params.get(name + ".weight"), m.params.get(name + ".bias"), m.mode, name}
 }
 
 // apply projects x, in the element type of matrix products.
 func (a affine) apply(s *torch.Scope, x torch.Tensor) torch.Tensor {
-	return a.mode.linear(s, x, a.w, a.b)
+	return a.mode.project(s, x, a.name, func(s *torch.Scope) torch.Tensor { return a.w }, func(s *torch.Scope) torch.Tensor { return a.b })
 }
 
-// linear returns x·wᵀ + b; b may be undefined.
-func (m *mode) linear(s *torch.Scope, x, w, b torch.Tensor) torch.Tensor {
+// project returns x·wᵀ + b in the element type of matrix products, of the projection
+// of a name.
+func (m *mode) project(s *torch.Scope, x torch.Tensor, name string, w, b func(s *torch.Scope) torch.Tensor) torch.Tensor {
 	if t := m.product(); t != torch.Float32 {
+		x = s.Cast(x, t)
+	}
+	return s.Linear(x, m.weight(s, name+".weight", w), m.weight(s, name+".bias", b))
+}
+
+// words returns the scores of words, x·wᵀ + b of float32 rows x; b may be undefined.
+// Only while training are they rounded as other products are.
+func (m *mode) words(s *torch.Scope, x, w, b torch.Tensor) torch.Tensor {
+	if t := m.product(); m.training && t != torch.Float32 {
 		x, w = s.Cast(x, t), s.Cast(w, t)
 		if b.Defined() {
 			b = s.Cast(b, t)

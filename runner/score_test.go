@@ -3,9 +3,12 @@
 package runner
 
 import (
+	"cmp"
 	"context"
 	"math"
+	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/glmkit/glmkit/runner/internal/torch"
@@ -315,4 +318,55 @@ func TestClassificationScores(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// Answers in bfloat16 are those in float32 but for its rounding, each by itself; they
+// are said to be so, and none of float32 is taken over for one of them.
+func TestAnswersInBFloat16(t *testing.T) {
+	f := prepare(t)
+	dir := t.TempDir()
+	kept := filepath.Join(dir, "answers.jsonl")
+	for architecture, prepared := range map[string]string{"glm": filepath.Join(f.cloze, "CB"), "bert": filepath.Join(f.masked, "COPA")} {
+		run := filepath.Join(dir, architecture)
+		if _, err := Pretrain(context.Background(), config(t, architecture), f.corpus, f.corpus, Options{Out: run, Device: "cpu", Threads: 1}); err != nil {
+			t.Fatal(err)
+		}
+		scores := map[string][]float64{}
+		for _, precision := range []string{"", "bfloat16", "bfloat16 again"} {
+			notes := 0
+			precision, _, again := strings.Cut(precision, " ")
+			e, err := Evaluate(context.Background(), run, filepath.Join(prepared, "val.arrow"), Answering{
+				Device: "cpu", Threads: 1, Precision: precision, Keep: func(tasks.Header) string { return kept }, Note: func(string) { notes++ },
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if want := cmp.Or(precision, "float32"); e.Precision != want {
+				t.Errorf("%s: answers are in %s, want %s", architecture, e.Precision, want)
+			}
+			if precision != "" && (notes > 0) == again {
+				t.Errorf("%s, %s, again %v: %d notes of answers found anew", architecture, precision, again, notes)
+			}
+			for _, p := range e.Predictions {
+				scores[precision] = append(scores[precision], p.Scores...)
+			}
+			scores[precision] = scores[precision][:len(scores[""])]
+		}
+		different := 0
+		for i, want := range scores[""] {
+			d := math.Abs(scores["bfloat16"][i] - want)
+			if d > 0.05 {
+				t.Errorf("%s: score %d is %v, in bfloat16 %v", architecture, i, want, scores["bfloat16"][i])
+			}
+			if d > 0 {
+				different++
+			}
+		}
+		if different == 0 {
+			t.Errorf("%s: bfloat16 changed nothing", architecture)
+		}
+	}
+	if _, err := Evaluate(context.Background(), filepath.Join(dir, "glm"), filepath.Join(f.cloze, "CB", "val.arrow"), Answering{Device: "cpu", Precision: "float64"}); err == nil || !strings.Contains(err.Error(), "--precision") {
+		t.Errorf("float64: error %v", err)
+	}
 }

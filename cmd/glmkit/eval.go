@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/glmkit/glmkit/configs"
 	"github.com/glmkit/glmkit/corpus"
@@ -22,6 +23,7 @@ type evalOptions struct {
 	submission                 string // archive to write; empty: none
 	errors                     int    // mistakes to show of each run
 	shots                      int
+	precision                  string
 	seeds                      []uint64 // draws of the shots of a pretrained run
 	deviceFlags
 }
@@ -56,6 +58,10 @@ pattern and text. A result of the same model, task, split and seed is written an
 but never replaced by one of another checkpoint or of other data. A split without
 right answers, as the test files of SuperGLUE, is answered and not scored.
 
+--precision bfloat16 is faster where the device has instructions for it, most of all
+on a GPU. Weights and states are rounded to eight bits then, so that scores differ in
+their third digit and close choices may be others; the result and its tables say so.
+
 Answers are kept beside the results as they are found, until all runs have
 answered: after an interruption the same command goes on.
 
@@ -82,6 +88,7 @@ an archive.`,
 	cmd.Flags().StringVar(&o.name, "name", "", "the model's name in tables (default: GLM or BERT, and how it was asked where that is not its own way)")
 	cmd.Flags().StringVar(&o.submission, "submission", "", "write the answers as a submission to SuperGLUE's site, a zip `file`")
 	cmd.Flags().IntVar(&o.errors, "errors", 0, "show the `N` most confident mistakes of each run")
+	addPrecision(cmd.Flags(), &o.precision, "float32")
 	cmd.Flags().IntVar(&o.shots, "shots", 0, "`examples` of the train split, with answers, before each question")
 	cmd.Flags().StringSliceVar(&seeds, "seeds", []string{"1"}, "draws of the examples for a pretrained run, separated by commas; a finetuned run draws by its own seed")
 	cmd.MarkFlagRequired("tasks")
@@ -115,6 +122,11 @@ an archive.`,
 	}
 	cmd.AddCommand(newPerplexity(s), newLambada(s))
 	return cmd
+}
+
+// addPrecision adds the flag for what answers are computed in.
+func addPrecision(f *pflag.FlagSet, precision *string, usual string) {
+	f.StringVar(precision, "precision", usual, "what matrix products read: float32, bfloat16, or auto: what the model was trained with, where the device has instructions for it")
 }
 
 // chosenTasks resolves names to tasks that were prepared: those of a user's own are in

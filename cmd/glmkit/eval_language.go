@@ -17,6 +17,7 @@ type languageOptions struct {
 	context        string // bidirectional, unidirectional or both
 	length, stride int
 	json           bool
+	precision      string
 	keep           string   // folder of scores so far; empty: below the user's cache
 	kept           []string // their files
 	deviceFlags
@@ -45,6 +46,7 @@ func (o *languageOptions) addFlags(cmd *cobra.Command, texts, usage string) {
 	f.StringVar(&o.context, "context", "both", "how what stands before is read: bidirectional, unidirectional or both")
 	f.IntVar(&o.length, "length", 0, "tokens of a window (default: the model's positions)")
 	f.StringVar(&o.keep, "keep", "", "`directory` of the scores so far (default: glmkit in the user's cache)")
+	addPrecision(f, &o.precision, "float32")
 	f.BoolVar(&o.json, "json", false, "write one JSON object a row")
 	cmd.MarkFlagRequired(texts)
 }

@@ -27,6 +27,7 @@ type perplexityRow struct {
 	Run            string  `json:"run"`
 	Text           string  `json:"text"`
 	Context        string  `json:"context"`
+	Precision      string  `json:"precision"` // of matrix products
 	Length         int     `json:"length"`
 	Stride         int     `json:"stride"`
 	Documents      int     `json:"documents"`
@@ -42,6 +43,7 @@ type lambadaRow struct {
 	Run        string           `json:"run"`
 	Text       string           `json:"text"`
 	Context    string           `json:"context"`
+	Precision  string           `json:"precision"` // of matrix products
 	Passages   int              `json:"passages"`
 	Accuracy   float64          `json:"accuracy"` // 0-100
 	Interval   metrics.Interval `json:"interval"`
@@ -55,7 +57,7 @@ func perplexity(ctx context.Context, s streams, o languageOptions) error {
 		if err != nil {
 			return err
 		}
-		row := perplexityRow{Run: run, Text: path, Context: direction, Length: l.Length, Stride: l.Stride}
+		row := perplexityRow{Run: run, Text: path, Context: direction, Precision: g.Precision(), Length: l.Length, Stride: l.Stride}
 		var documents [][]int32
 		err = tasks.ReadTexts(path, o.format, func(text string, words int) error {
 			documents = append(documents, g.Tokenizer.Encode(nil, text))
@@ -114,7 +116,7 @@ func lambada(ctx context.Context, s streams, o languageOptions) error {
 		if err != nil {
 			return err
 		}
-		row := lambadaRow{Run: run, Text: path, Context: direction, Passages: len(each)}
+		row := lambadaRow{Run: run, Text: path, Context: direction, Precision: g.Precision(), Passages: len(each)}
 		right := make([]bool, len(each))
 		nll, tokens := 0.0, 0
 		for i, one := range each {
@@ -145,6 +147,7 @@ func (o *languageOptions) each(s streams, what string, measure func(g *runner.Ge
 		if err != nil {
 			return err
 		}
+		err = g.AnswerIn(o.precision)
 		for _, path := range o.texts {
 			for _, direction := range directions {
 				if err == nil {
@@ -207,7 +210,7 @@ func (o *languageOptions) scoresFile(what, run, path, direction string) string {
 		}
 		fmt.Fprintf(hash, "%q", file)
 	}
-	fmt.Fprintf(hash, "%q %d %d", o.format, o.length, o.stride)
+	fmt.Fprintf(hash, "%q %d %d %s", o.format, o.length, o.stride, o.precision)
 	return fmt.Sprintf("%s-%s-%x.answers.jsonl", what, direction, hash.Sum(nil)[:8])
 }
 

@@ -43,7 +43,7 @@ func evaluate(ctx context.Context, s streams, o evalOptions) error {
 	for n, c := range cells {
 		p := newProgress(s.err, fmt.Sprintf("eval %d/%d %s", n+1, len(cells), c.run), "examples")
 		e, err := runner.Evaluate(ctx, o.checkpointOf(c.run), splitFile(c.prepared, c.task, o.split), runner.Answering{
-			Device: o.device, Threads: o.threads, Decoding: o.decoding, Shots: c.shots(o), Note: note,
+			Device: o.device, Threads: o.threads, Precision: o.precision, Decoding: o.decoding, Shots: c.shots(o), Note: note,
 			Progress: func(done, total int) { p.report(int64(done), int64(total), "") },
 			Keep: func(h tasks.Header) string {
 				r := &reports.Result{Task: h.Task, Split: o.split, Model: reports.Model{Name: o.modelName(c, h.Form)}, Seed: c.seed}
@@ -255,7 +255,7 @@ func (c evaluation) result(e *runner.Evaluation, task *tasks.Task, o evalOptions
 		Seed:  c.seed, Shots: o.shots, CheckpointSHA256: e.Weights, DataSHA256: e.Data, TokenizerHash: e.State.Tokenizer,
 		Steps: int64(e.State.Step + e.State.PretrainedSteps), Tokens: e.State.Tokens + e.State.PretrainedTokens,
 		Decoding: e.Decoding, WallSeconds: e.Seconds, Date: time.Now().UTC().Truncate(time.Second), Glmkit: versionString(),
-		Device: e.Device, Libtorch: e.Libtorch, Unlabelled: !c.labelled,
+		Device: e.Device, Precision: e.Precision, Libtorch: e.Libtorch, Unlabelled: !c.labelled,
 	}
 	if c.labelled {
 		r.Metrics = task.Score(e.Predictions)

@@ -57,7 +57,7 @@ an answer short.`,
 	f.StringVar(&o.file, "file", "", "fill the lines of this `file`")
 	f.BoolVar(&o.json, "json", false, "write one JSON object a text, with alternatives and log-probabilities")
 	f.BoolVar(&o.rate, "rate", false, "tell at the end how many tokens a second were written, loading the model left out")
-	f.StringVar(&o.precision, "precision", "auto", "what matrix products read on a CPU: float32, bfloat16 or auto, as the run would be trained here")
+	addPrecision(f, &o.precision, "auto")
 	f.IntVar(&o.Beams, "beams", 1, "answers searched beside each other")
 	f.Float64Var(&o.LengthPenalty, "length-penalty", 0, "divide an answer's log-probability by its length to this power")
 	f.IntVar(&o.MinLength, "min-tokens", 0, "tokens of an answer at least")

@@ -27,9 +27,10 @@ func fill(ctx context.Context, s streams, o fillOptions) error {
 		return exitForm(err)
 	}
 	defer g.Close()
-	if o.precision, err = g.WriteIn(o.precision); err != nil {
+	if err := g.AnswerIn(o.precision); err != nil {
 		return exitForm(err)
 	}
+	o.precision = g.Precision()
 	w := &fillWriter{fillOptions: o, g: g, out: s.out, note: noteTo(s), stream: isTerminal(s.out) && !o.json && o.Beams == 1}
 	typed := o.typed(s)
 	before := func() (context.Context, context.CancelFunc) { return ctx, func() {} }

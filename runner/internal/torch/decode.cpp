@@ -2,7 +2,7 @@
 // slot of each of its tokens. Several rows may belong to one text. On a CPU writer.h
 // does the work. For tensors anywhere: the keys and values of a text lie where its
 // projection left them, [text, token, 3·hidden]; those of written tokens by token and
-// slot, [token, slot, 2·hidden], float32.
+// slot, [token, slot, 2·hidden].
 #include "decode.h"
 #include "guard.h"
 #include "writer.h"
@@ -44,43 +44,64 @@ int64_t likeliest(const float *x, int64_t n, int64_t k, int64_t *ids, float *val
   return k;
 }
 
-// Attention of single tokens by libtorch's operations, wherever the tensors are.
-Tensor attention_anywhere(const Tensor &qkv, const Tensor &context, const Tensor &written, const gk_cached_row *rows, const int32_t *places,
-                          int64_t width, int64_t heads) {
-  const int64_t n = qkv.size(0), h = qkv.size(1) / 3, d = h / heads, slots = written.size(1), text = context.size(1);
+// Where the rows of a step read and write, on a device: of which text each is, where
+// in the slots its own token goes, [rows], which tokens it reads there, [rows · most],
+// and which of those and of its text it may see, [rows, 1, 1, tokens + most].
+struct Lookup {
+  Tensor texts, put, read, seen;
+};
+
+Lookup lookup(const gk_cached_row *rows, const int32_t *places, int64_t width, int64_t n, int64_t tokens, int64_t slots, at::Device device) {
   int64_t most = 0;
-  for (int64_t r = 0; r < n; r++) {
-    check_row(rows[r], context, written);
+  for (int64_t r = 0; r < n; r++)
     most = std::max(most, rows[r].length + 1);
-  }
-  std::vector<int64_t> texts, seps, lengths, put, read;
+  // One upload, without waiting.
+  Tensor all = torch::empty({4 * n + n * most}, torch::TensorOptions().dtype(at::kLong).pinned_memory(!device.is_cpu()));
+  int64_t *x = all.data_ptr<int64_t>();
   for (int64_t r = 0; r < n; r++) {
-    texts.push_back(rows[r].text), seps.push_back(rows[r].sep), lengths.push_back(rows[r].length);
-    put.push_back(rows[r].length * slots + rows[r].slot);
+    x[r] = rows[r].text;
+    x[n + r] = rows[r].length * slots + rows[r].slot;
+    x[2 * n + r] = rows[r].sep;
+    x[3 * n + r] = rows[r].length;
     for (int64_t t = 0; t < most; t++)
-      read.push_back(t <= rows[r].length ? t * slots + places[r * width + t] : put.back());
+      x[4 * n + r * most + t] = t <= rows[r].length ? t * slots + places[r * width + t] : x[n + r];
   }
-  auto ids = [&](const std::vector<int64_t> &v) { return torch::tensor(v, at::kLong).to(qkv.device()); };
+  all = all.to(device, /*non_blocking=*/true);
+  const Tensor seps = all.narrow(0, 2 * n, n).unsqueeze(1), lengths = all.narrow(0, 3 * n, n).unsqueeze(1);
+  const Tensor place = torch::arange(tokens + most, all.options()).unsqueeze(0);
+  const Tensor seen = (place < seps) | ((place >= tokens) & (place - tokens <= lengths));
+  return {all.narrow(0, 0, n), all.narrow(0, n, n), all.narrow(0, 4 * n, n * most), seen.view({n, 1, 1, -1})};
+}
+
+// Attention of single tokens by libtorch's operations, wherever the tensors are.
+Tensor attention_anywhere(const Tensor &qkv, const Tensor &context, const Tensor &written, const Lookup &at, int64_t heads) {
+  const int64_t n = qkv.size(0), h = qkv.size(1) / 3, d = h / heads;
   Tensor all = written.view({-1, 2 * h});
-  all.index_copy_(0, ids(put), qkv.narrow(1, h, 2 * h));
-  Tensor keys = torch::cat({context.index_select(0, ids(texts)).narrow(2, h, 2 * h), all.index_select(0, ids(read)).view({n, most, 2 * h})}, 1);
-  Tensor place = torch::arange(text + most, ids(texts).options()).unsqueeze(0);
-  Tensor seen = (place < ids(seps).unsqueeze(1)) | ((place >= text) & (place - text <= ids(lengths).unsqueeze(1)));
+  all.index_copy_(0, at.put, qkv.narrow(1, h, 2 * h));
+  Tensor keys = torch::cat({context.index_select(0, at.texts).narrow(2, h, 2 * h), all.index_select(0, at.read).view({n, -1, 2 * h})}, 1);
   auto split = [&](const Tensor &x) { return x.reshape({n, -1, heads, d}).transpose(1, 2); };
-  Tensor scores = torch::matmul(split(qkv.narrow(1, 0, h)), split(keys.narrow(2, 0, h)).transpose(2, 3)) / std::sqrt((double)d);
-  scores = scores.masked_fill(~seen.reshape({n, 1, 1, -1}), -std::numeric_limits<float>::infinity());
-  return torch::matmul(scores.softmax(-1), split(keys.narrow(2, h, h))).transpose(1, 2).reshape({n, h});
+  Tensor scores = torch::matmul(split(qkv.narrow(1, 0, h)), split(keys.narrow(2, 0, h)).transpose(2, 3)).to(at::kFloat) / std::sqrt((double)d);
+  scores = scores.masked_fill(at.seen.logical_not(), -std::numeric_limits<float>::infinity());
+  return torch::matmul(scores.softmax(-1).to(qkv.scalar_type()), split(keys.narrow(2, h, h))).transpose(1, 2).reshape({n, h});
 }
 
 } // namespace
 
 extern "C" {
 
-char *gk_cached_attention(gk_tensor *out, gk_tensor qkv, gk_tensor context, gk_tensor written, const gk_cached_row *rows, const int32_t *places,
-                          int64_t width, int64_t heads) {
+char *gk_cached_lookup(gk_tensor *out, gk_tensor context, gk_tensor written, const gk_cached_row *rows, const int32_t *places, int64_t width, int64_t n) {
+  return guard([&] {
+    for (int64_t r = 0; r < n; r++)
+      check_row(rows[r], T(context), T(written));
+    Lookup at = lookup(rows, places, width, n, T(context).size(1), T(written).size(1), T(written).device());
+    out[0] = own(at.texts), out[1] = own(at.put), out[2] = own(at.read), out[3] = own(at.seen);
+  });
+}
+
+char *gk_cached_attention(gk_tensor *out, gk_tensor qkv, gk_tensor context, gk_tensor written, const gk_tensor *lookup, int64_t heads) {
   return guard([&] {
     torch::NoGradGuard no_grad;
-    *out = own(attention_anywhere(T(qkv), T(context), T(written), rows, places, width, heads));
+    *out = own(attention_anywhere(T(qkv), T(context), T(written), {T(lookup[0]), T(lookup[1]), T(lookup[2]), T(lookup[3])}, heads));
   });
 }
 

@@ -8,6 +8,8 @@ import "C"
 import (
 	"fmt"
 	"unsafe"
+
+	lib "github.com/sugarme/gotch/libtch"
 )
 
 // CachedRow is one new token: the text that it belongs to and how many tokens
@@ -27,14 +29,34 @@ func rowsPointer(rows []CachedRow) *C.gk_cached_row {
 
 func (p Places) pointer() *C.int32_t { return (*C.int32_t)(unsafe.SliceData(p.Slots)) }
 
+// Lookup is where the rows of a step read and write, on the device of the tensors.
+type Lookup struct{ of [C.GK_LOOKUP]Tensor }
+
+// Lookup uploads rows and their places, once for CachedAttention in every layer, whose
+// context and written have the shapes of these.
+func (s *Scope) Lookup(context, written Tensor, rows []CachedRow, places Places) Lookup {
+	var l Lookup
+	if s.err != nil {
+		return l
+	}
+	var out [C.GK_LOOKUP]C.gk_tensor
+	if s.fail("lookup", shimError(C.gk_cached_lookup(&out[0], context.ptr(), written.ptr(), rowsPointer(rows), places.pointer(), C.int64_t(places.Width), C.int64_t(len(rows))))); s.err != nil {
+		return l
+	}
+	for i := range out {
+		l.of[i] = s.own(lib.Ctensor(unsafe.Pointer(out[i])))
+	}
+	return l
+}
+
 // CachedAttention is Attention of one new token a row, qkv [rows, 3·hidden],
 // each over its text and what its row wrote; the result is [rows, hidden]. context
 // is the qkv of the texts, [texts, tokens, 3·hidden]; the new keys and values are
-// put into written, [capacity, slots, 2·hidden]. Rows have slots of their own.
-// Float32.
-func (s *Scope) CachedAttention(qkv, context, written Tensor, rows []CachedRow, places Places, heads int) Tensor {
+// put into written, [capacity, slots, 2·hidden]. Rows have slots of their own. All are
+// of one element type.
+func (s *Scope) CachedAttention(qkv, context, written Tensor, at Lookup, heads int) Tensor {
 	return s.shim("cached attention", func(out *C.gk_tensor) *C.char {
-		return C.gk_cached_attention(out, qkv.ptr(), context.ptr(), written.ptr(), rowsPointer(rows), places.pointer(), C.int64_t(places.Width), C.int64_t(heads))
+		return C.gk_cached_attention(out, qkv.ptr(), context.ptr(), written.ptr(), handles(at.of[:]), C.int64_t(heads))
 	})
 }
 

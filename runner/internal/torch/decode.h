@@ -14,8 +14,11 @@ typedef struct {
   int64_t text, sep, slot, length;
 } gk_cached_row;
 
-char *gk_cached_attention(gk_tensor *out, gk_tensor qkv, gk_tensor context, gk_tensor written,
-                          const gk_cached_row *rows, const int32_t *places, int64_t width, int64_t heads);
+// A lookup is GK_LOOKUP tensors.
+enum { GK_LOOKUP = 4 };
+char *gk_cached_lookup(gk_tensor *out, gk_tensor context, gk_tensor written, const gk_cached_row *rows, const int32_t *places,
+                       int64_t width, int64_t n);
+char *gk_cached_attention(gk_tensor *out, gk_tensor qkv, gk_tensor context, gk_tensor written, const gk_tensor *lookup, int64_t heads);
 
 typedef struct gk_writer gk_writer;
 typedef struct gk_pages gk_pages;

@@ -28,7 +28,8 @@ func TestCachedAttention(t *testing.T) {
 		for i := range wrote { // each token into another slot
 			qkv := s.Reshape(s.Narrow(piece, 1, int64(i), 1), 1, 3*hidden)
 			places := torch.Places{Slots: []int32{3, 0, 2}[:i+1], Width: i + 1}
-			got = s.Floats(s.CachedAttention(qkv, text, written, []torch.CachedRow{{0, length, int64(places.Slots[i]), int64(i)}}, places, heads))
+			row := []torch.CachedRow{{0, length, int64(places.Slots[i]), int64(i)}}
+			got = s.Floats(s.CachedAttention(qkv, text, written, s.Lookup(text, written, row, places), heads))
 		}
 		near(t, "attention", got, s.Floats(whole)[(length+wrote-1)*hidden:], 1e-5)
 	})

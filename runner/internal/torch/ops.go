@@ -25,6 +25,23 @@ const (
 	BFloat16 DType = 15
 )
 
+// String is the name of a type as PyTorch has it.
+func (t DType) String() string {
+	switch t {
+	case Int32:
+		return "int32"
+	case Int64:
+		return "int64"
+	case Float16:
+		return "float16"
+	case Float32:
+		return "float32"
+	case BFloat16:
+		return "bfloat16"
+	}
+	return fmt.Sprintf("type %d", int32(t))
+}
+
 // Device is -1 for the CPU, or the index of a CUDA device.
 type Device int32
 
