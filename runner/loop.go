@@ -73,12 +73,13 @@ type session struct {
 	hours        func() float64 // of training, all sittings together; nil: not measured
 }
 
-// finished tells whether the run is at its end, by steps, tokens or time.
+// finished tells whether the run is at its end, by steps, tokens or time. However
+// little time it has, it takes one step: a run ends with a checkpoint.
 func (r *session) finished() bool {
 	c := r.config
 	return r.state.Step >= r.state.TotalSteps ||
 		c.MaxTokens > 0 && r.state.Tokens >= c.MaxTokens ||
-		c.MaxHours > 0 && r.hours != nil && r.hours() >= c.MaxHours
+		c.MaxHours > 0 && r.state.Step > 0 && r.hours != nil && r.hours() >= c.MaxHours
 }
 
 // underway is a step that has begun.
