@@ -186,6 +186,8 @@ struct Hooks final : at::CUDAHooksInterface {
   at::Device getDeviceFromPtr(void *) const { return kDevice; }
   bool isPinnedPtr(void *p) const { return pinned(p); }
   bool isPinnedPtr(const void *p) const { return pinned(p); }
+  bool isBuilt() const { return true; }
+  bool isAvailable() const { return shown > 0; }
   bool hasCUDA() const { return shown > 0; }
   bool hasPrimaryContext(int64_t) const { return true; }
   bool hasPrimaryContext(at::DeviceIndex) const { return true; }
