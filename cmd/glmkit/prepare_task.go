@@ -55,7 +55,8 @@ Tasks: ` + strings.Join(tasks.Names(), ", ") + `, and the
 diagnostics ` + strings.Join(tasks.Diagnostics(), " and ") + `, one file ROOT/TASK/TASK.jsonl each, which models of RTE
 answer; all: those that ROOT has. WSC-negative is WSC with other noun phrases to
 choose from (docs/superglue.md). Tasks whose answers the model writes
-(docs/generation.md): ` + strings.Join(tasks.Generation(), ", ") + `.`,
+(docs/generation.md): ` + strings.Join(tasks.Generation(), ", ") + `. Several stand between
+spaces or commas.`,
 		Example: `  glmkit prepare task all --data SuperGLUE --tokenizer vocab.txt --out cloze
   glmkit prepare task CB RTE --data SuperGLUE --tokenizer vocab.txt --form classification --out pairs
   glmkit prepare task BoolQ --data SuperGLUE --tokenizer vocab.txt --pattern 0 --max-length 384 --out boolq0
@@ -83,7 +84,9 @@ choose from (docs/superglue.md). Tasks whose answers the model writes
 		cobra.CheckErr(cmd.MarkFlagRequired(name))
 	}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		opts.tasks = args
+		for _, names := range args { // as --task of the other commands takes them, too
+			opts.tasks = append(opts.tasks, strings.Split(names, ",")...)
+		}
 		return runPrepareTask(cmd.Context(), s, opts)
 	}
 	return cmd
