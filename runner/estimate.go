@@ -43,17 +43,22 @@ func (m Memory) Total() int64 {
 //	            behind the last layer's attention (without h·5p, BERT's h·4p) only
 //	            of positions whose target counts
 //	embeddings  24·h a token: three, their two sums, the last LayerNorm; 4·h with dropout
-//	scores      attention with a T × T mask: 1 byte a pair for the mask, and
-//	            for plain attention p for each head's probabilities, 3p with dropout
+//	scores      attention with a T × T mask: for each layer 1 byte a pair for the
+//	            mask, and for plain attention for each head p for probabilities
+//	            and p/2 for what of the scores' place stays free (by what was
+//	            measured), with dropout 3p for what it draws, too, and its product;
+//	            and 3·h·p a token for queries, keys and values in the order in
+//	            which they are multiplied
 //	vocabulary  V·p for each position whose target counts, and h·(4 + p)
 //	copies      of the weights in bfloat16: (12·L·h² + V·h)·p
 //
 // where of layers computed again in the backward pass only one counts, and 4·L·h a
-// token of what they read (which has not been measured),
+// token of what they read,
 //
 // and of the gradients under way, the largest of: those of the scores and of
-// the output layer's weight; of a layer, with the latter; of the word table's two
-// uses.
+// the output layer's weight; of a layer, with the latter, or of its probabilities in
+// plain attention, which leaves room for five more where layers are computed again (by
+// what was measured: nothing as large fits between); of the word table's two uses.
 func activations(c configs.Model, how computing, b microBatch) int64 {
 	h, layers, p := int64(c.Hidden), int64(c.Layers), int64(4)
 	if how.half != 0 {
@@ -80,15 +85,20 @@ func activations(c configs.Model, how computing, b microBatch) int64 {
 	} else {
 		kept -= (tokens - rows) * behind
 	}
+	attending := int64(0) // gradients of a layer's attention
 	switch how.attention {
 	case torch.LibtorchAttention:
-		kept += pairs
+		kept += layers * pairs
 	case torch.PlainAttention:
-		cell := p
+		attending = int64(c.Heads) * pairs * p
+		each := attending + attending/2
 		if c.AttentionDropout > 0 {
-			cell *= 3
+			each = 3 * attending
 		}
-		kept += pairs + layers*int64(c.Heads)*pairs*cell
+		kept += layers * (pairs + each + 3*tokens*h*p)
+		if how.recompute {
+			attending *= 6
+		}
 	}
 	kept += scores + rows*h*(4+p)
 	if how.half != 0 {
@@ -103,5 +113,5 @@ func activations(c configs.Model, how computing, b microBatch) int64 {
 	if how.half != 0 {
 		first += p * int64(v) * h
 	}
-	return kept + max(first, output+tokens*h*(8*p+8), output+4*table)
+	return kept + max(first, output+max(tokens*h*(8*p+8), attending), output+4*table)
 }

@@ -291,9 +291,11 @@ Tensor masked_attention(const Tensor &qkv, const Tensor &sep, const Tensor &star
   } else {
     // The value of masked scores as in the GLM repository: finite, so that a row
     // without any key stays a number.
-    Tensor scores = torch::matmul(q * (1 / std::sqrt((double)q.size(-1))), k.transpose(-2, -1));
-    Tensor probabilities = torch::softmax(scores.masked_fill(mask.logical_not(), -65504.0), -1);
-    if (dropout > 0)
+    Tensor scores = torch::matmul(q * (1 / std::sqrt((double)q.size(-1))), k.transpose(-2, -1)).masked_fill_(mask.logical_not(), -65504.0);
+    Tensor probabilities = torch::softmax(scores, -1);
+    if (dropout > 0 && scores.is_cpu()) // as torch::dropout does it, but where the scores stood, which nobody needs any more
+      probabilities = probabilities * scores.detach().bernoulli_(1 - dropout).div_(1 - dropout);
+    else if (dropout > 0)
       probabilities = torch::dropout(probabilities, dropout, true);
     out = torch::matmul(probabilities, v);
   }
