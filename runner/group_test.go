@@ -398,6 +398,8 @@ func TestPlaceFromEnv(t *testing.T) {
 	}{
 		{name: "alone", want: Place{Size: 1}},
 		{name: "torchrun", env: "RANK=3 WORLD_SIZE=4 LOCAL_RANK=1 LOCAL_WORLD_SIZE=2 MASTER_ADDR=a MASTER_PORT=1234", want: Place{3, 4, 1, 2, "a", 1234}},
+		{name: "torchrun at its port", env: "RANK=3 WORLD_SIZE=4 LOCAL_RANK=1 LOCAL_WORLD_SIZE=2 MASTER_ADDR=a MASTER_PORT=1234 TORCHELASTIC_USE_AGENT_STORE=True TORCHELASTIC_RUN_ID=none TORCHELASTIC_RESTART_COUNT=0", want: Place{3, 4, 1, 2, "a", portOf("1234", "none", "0")}},
+		{name: "torchrun at another", env: "RANK=0 WORLD_SIZE=2 MASTER_ADDR=a MASTER_PORT=1234 TORCHELASTIC_USE_AGENT_STORE=False TORCHELASTIC_RUN_ID=none", want: Place{0, 2, 0, 0, "a", 1234}},
 		{name: "no port", env: "RANK=0 WORLD_SIZE=2 MASTER_ADDR=a", want: Place{0, 2, 0, 0, "a", 29500}},
 		{name: "before Slurm", env: "RANK=0 WORLD_SIZE=2 MASTER_ADDR=a SLURM_PROCID=7 SLURM_STEP_NUM_TASKS=8", want: Place{0, 2, 0, 0, "a", 29500}},
 		{name: "world of one", env: "RANK=0 WORLD_SIZE=1", want: Place{Size: 1}},
@@ -427,5 +429,8 @@ func TestPlaceFromEnv(t *testing.T) {
 		case err != nil || got != test.want:
 			t.Errorf("%s: got %+v, %v, want %+v", test.name, got, err, test.want)
 		}
+	}
+	if first, again := portOf("1234", "none", "0"), portOf("1234", "none", "1"); first == again || first < 1024 || first > 65535 {
+		t.Errorf("ports %d and, after a restart, %d", first, again)
 	}
 }

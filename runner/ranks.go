@@ -27,7 +27,9 @@ const defaultPort = 29500
 // PlaceFromEnv reads the environment that torchrun sets (RANK, WORLD_SIZE,
 // LOCAL_RANK, LOCAL_WORLD_SIZE, MASTER_ADDR, MASTER_PORT), and where RANK and
 // WORLD_SIZE are absent, that of a task of Slurm's srun. Without either it is a
-// process by itself. A value that makes no sense is a *configs.Error.
+// process by itself. Where torchrun keeps MASTER_PORT to itself
+// (TORCHELASTIC_USE_AGENT_STORE), all ranks derive another port from it. A value that
+// makes no sense is a *configs.Error.
 func PlaceFromEnv(getenv func(string) string) (Place, error) {
 	alone := Place{Size: 1}
 	e := rankNumbers{getenv: getenv}
@@ -57,15 +59,23 @@ func PlaceFromEnv(getenv func(string) string) (Place, error) {
 		if p.Host == "" {
 			p.Host = slurmHost(getenv)
 		}
-		// Jobs that share a node must not meet at one port.
-		step := getenv("SLURM_JOB_ID") + "." + getenv("SLURM_STEP_ID")
-		port = 20000 + int(crc32.ChecksumIEEE([]byte(step))%10000)
+		port = portOf(getenv("SLURM_JOB_ID"), getenv("SLURM_STEP_ID"))
 	}
 	if p.Host == "" {
 		return p, &configs.Error{Field: "MASTER_ADDR", Msg: fmt.Sprintf("is not set, and %s is %d", size, p.Size), Hint: "MASTER_ADDR=name or address of rank 0's machine; 127.0.0.1 where all ranks are on one"}
 	}
 	p.Port = e.number("MASTER_PORT", strconv.Itoa(port), 1, 65535)
+	if getenv("TORCHELASTIC_USE_AGENT_STORE") == "True" {
+		// torchrun itself listens there, in words that differ between libtorch's versions.
+		p.Port = portOf(strconv.Itoa(p.Port), getenv("TORCHELASTIC_RUN_ID"), getenv("TORCHELASTIC_RESTART_COUNT"))
+	}
 	return p, e.failed
+}
+
+// portOf is a port for the processes of which the words are true: jobs that share a
+// machine must not meet at one.
+func portOf(words ...string) int {
+	return 20000 + int(crc32.ChecksumIEEE([]byte(strings.Join(words, ".")))%10000)
 }
 
 // rankNumbers reads numbers of the environment and keeps the first complaint.

@@ -57,7 +57,11 @@ func run(ctx context.Context, args []string, s streams) int {
 		return exitOK
 	}
 	code, hint := classify(ctx, cmd, err)
-	fmt.Fprintf(s.err, "glmkit: %v\n", err)
+	text := err.Error()
+	if code == exitInterrupted {
+		text = strings.ReplaceAll(text, context.Canceled.Error(), "stopped by a signal")
+	}
+	fmt.Fprintf(s.err, "glmkit: %s\n", text)
 	if hint != "" {
 		fmt.Fprintf(s.err, "try: %s\n", hint)
 	}
