@@ -1,7 +1,9 @@
 package spans
 
 import (
+	"cmp"
 	"fmt"
+	"math/bits"
 	"slices"
 )
 
@@ -64,15 +66,25 @@ func (b *Block) build(tokens []int32, sps []Span, m marks) error {
 
 	at := b.Sep
 	for i, s := range sps {
-		span, end := tokens[s.Start:s.End], at+s.End-s.Start
-		_, b.Input[at] = m.of(i)
-		copy(b.Input[at+1:], span)
-		copy(b.Target[at:], span)
-		b.Target[end] = m.eop
-		b.piece(at, end+1, maskAt[i])
-		at = end + 1
+		at += b.append(at, tokens[s.Start:s.End], m, i, maskAt[i])
 	}
 	return nil
+}
+
+// append writes a span as the piece of Part B at place at, which is predicted i-th, and
+// returns how many tokens that has. Spans are a few tokens long: one loop over all rows
+// takes less time than to copy and fill each.
+func (b *Block) append(at int, span []int32, m marks, i int, maskAt int32) int {
+	n := len(span)
+	input, target := b.Input[at:at+n+1], b.Target[at:at+n+1]
+	position, block, loss := b.Position[at:at+n+1], b.BlockPosition[at:at+n+1], b.LossMask[at:at+n+1]
+	_, input[0] = m.of(i)
+	for k, token := range span {
+		input[k+1], target[k] = token, token
+		position[k], block[k], loss[k] = maskAt, int32(k+1), 1
+	}
+	target[n], position[n], block[n], loss[n] = m.eop, maskAt, int32(n+1), 1
+	return n + 1
 }
 
 // buildPrefix is the form of a document span that ends the window: the piece
@@ -156,7 +168,7 @@ func textOrder(dst []uint64, sps []Span, n int) (order []uint64, masked int, err
 		dst = append(dst, uint64(s.Start)<<32|uint64(i))
 		masked += s.End - s.Start
 	}
-	sort(dst)
+	sortPlaces(dst, 32)
 	for i := 1; i < len(dst); i++ {
 		a, b := sps[uint32(dst[i-1])], sps[uint32(dst[i])]
 		if b.Start < a.End {
@@ -166,17 +178,37 @@ func textOrder(dst []uint64, sps []Span, n int) (order []uint64, masked int, err
 	return dst, masked, nil
 }
 
-// sort is slices.Sort, faster for the two dozen spans of an ordinary window.
-func sort[T int | uint64](s []T) {
-	if len(s) > 64 {
-		slices.Sort(s)
+// sortPlaces sorts numbers by what they are from a bit on, places in a window, and
+// equal ones in their order: by a bitmap where the places fit one, which for the two
+// dozen spans of an ordinary window is faster than to compare.
+func sortPlaces(s []uint64, shift int) {
+	const size = 1024
+	var first [size]uint8 // by place: which of s is there, from 1; those behind it follow by next
+	var next [64]uint8
+	var filled [size / 64]uint64
+	highest := uint64(0)
+	for _, x := range s {
+		highest = max(highest, x>>shift)
+	}
+	if len(s) > len(next)-1 || highest >= size {
+		slices.SortStableFunc(s, func(a, b uint64) int { return cmp.Compare(a>>shift, b>>shift) })
 		return
 	}
-	for i := 1; i < len(s); i++ {
-		x, j := s[i], i
-		for ; j > 0 && s[j-1] > x; j-- {
-			s[j] = s[j-1]
+	var from [len(next)]uint64
+	copy(from[1:], s)
+	for i := len(s); i > 0; i-- { // backwards, so that equal ones keep their order
+		place := from[i] >> shift % size
+		next[i%len(next)] = first[place]
+		first[place] = uint8(i)
+		filled[place/64] |= 1 << (place % 64)
+	}
+	n := 0
+	for w, word := range filled[:highest/64+1] {
+		for ; word != 0; word &= word - 1 {
+			for i := first[w*64+bits.TrailingZeros64(word)]; i != 0 && n < len(s); i = next[i%uint8(len(next))] {
+				s[n] = from[i%uint8(len(from))]
+				n++
+			}
 		}
-		s[j] = x
 	}
 }

@@ -136,8 +136,12 @@ type piece struct{ start, length int }
 // also gives up its last token (GLM repository, sample_span_in_document).
 func pieces(dst []piece, tokens []int32, sp Special) []piece {
 	start, pad, cls := 0, sp.Pad, sp.CLS
+	// One comparison for nearly all tokens: the two are close to each other in BERT's
+	// vocabularies.
+	low := min(pad, cls)
+	apart := uint32(max(pad, cls) - low)
 	for i, t := range tokens {
-		if t == pad || t == cls {
+		if uint32(t-low) <= apart && (t == pad || t == cls) {
 			if i > start {
 				dst = append(dst, piece{start, i - start})
 			}
@@ -218,15 +222,15 @@ func place(dst []Span, r *stream, lengths []int, doc piece) []Span {
 	for _, n := range lengths {
 		free -= n
 	}
-	var placeBuf [64]int
+	var placeBuf [64]uint64
 	places := placeBuf[:0]
 	for range lengths {
-		places = append(places, r.intN(free+1))
+		places = append(places, uint64(r.intN(free+1)))
 	}
-	sort(places)
+	sortPlaces(places, 0)
 	offset := doc.start
 	for i, n := range lengths {
-		start := offset + places[i]
+		start := offset + int(places[i])
 		dst = append(dst, Span{start, start + n})
 		offset += n + 1
 	}
@@ -302,6 +306,9 @@ type lengthTable struct {
 	mean       float64
 	max        int
 	cumulative []float64
+	// begin holds the first length, less one, that a number from k/len(begin) on can
+	// draw.
+	begin [64]uint8
 }
 
 // lastTable keeps the table of the law asked for last: a run asks for one.
@@ -324,15 +331,22 @@ func lengthsOf(mean float64, max int) *lengthTable {
 	for i := range t.cumulative {
 		t.cumulative[i] /= sum
 	}
+	for k, i := 0, 0; k < len(t.begin); k++ {
+		for i < min(len(t.cumulative)-1, math.MaxUint8) && t.cumulative[i] <= float64(k)/float64(len(t.begin)) {
+			i++
+		}
+		t.begin[k] = uint8(i)
+	}
 	lastTable.Store(t)
 	return t
 }
 
 func (t *lengthTable) draw(r *stream) int {
 	u := r.float64()
-	for i, c := range t.cumulative {
+	begin := int(t.begin[int(u*float64(len(t.begin)))%len(t.begin)])
+	for i, c := range t.cumulative[begin:] {
 		if u < c {
-			return i + 1
+			return begin + i + 1
 		}
 	}
 	return len(t.cumulative)
