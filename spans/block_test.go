@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -353,4 +354,22 @@ func FuzzBuildBlock(f *testing.F) {
 			t.Fatalf("read back %v, want %v", got, tokens)
 		}
 	})
+}
+
+// Places are sorted as slices.SortStableFunc sorts them, whether a bitmap holds them
+// or not.
+func TestSortPlaces(t *testing.T) {
+	rng := rand.New(rand.NewPCG(5, 6))
+	for range 3000 {
+		shift, highest := []int{0, 32}[rng.IntN(2)], []int{3, 64, 1023, 1024, 5000}[rng.IntN(5)]
+		got := make([]uint64, rng.IntN(70))
+		for i := range got {
+			got[i] = uint64(rng.IntN(highest+1))<<shift | uint64(i)&(1<<shift-1)
+		}
+		want := slices.Clone(got)
+		slices.SortStableFunc(want, func(a, b uint64) int { return int(a>>shift) - int(b>>shift) })
+		if sortPlaces(got, shift); !slices.Equal(got, want) {
+			t.Fatalf("%v, want %v", got, want)
+		}
+	}
 }

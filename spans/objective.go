@@ -135,24 +135,42 @@ type piece struct{ start, length int }
 // documents and [CLS] are never usable; a last document that the window cuts
 // also gives up its last token (GLM repository, sample_span_in_document).
 func pieces(dst []piece, tokens []int32, sp Special) []piece {
-	start, pad, cls := 0, sp.Pad, sp.CLS
-	// One comparison for nearly all tokens: the two are close to each other in BERT's
-	// vocabularies.
-	low := min(pad, cls)
-	apart := uint32(max(pad, cls) - low)
-	for i, t := range tokens {
-		if uint32(t-low) <= apart && (t == pad || t == cls) {
-			if i > start {
-				dst = append(dst, piece{start, i - start})
-			}
-			start = i + 1
+	start := 0
+	for i := nextOf(tokens, 0, sp.Pad, sp.CLS); i < len(tokens); i = nextOf(tokens, i+1, sp.Pad, sp.CLS) {
+		if i > start {
+			dst = append(dst, piece{start, i - start})
 		}
+		start = i + 1
 	}
 	if n := len(tokens) - start - 1; n > 0 {
 		dst = append(dst, piece{start, n})
 	}
 	slices.SortStableFunc(dst, func(a, b piece) int { return a.length - b.length })
 	return dst
+}
+
+// nextOf returns the place of the first token from place i on that is a or b, or how
+// many tokens there are. Eight at a time are found to be neither: ids of special tokens
+// are close to each other, and a text has nothing between them.
+func nextOf(tokens []int32, i int, a, b int32) int {
+	low := min(a, b)
+	apart := uint32(max(a, b) - low)
+	for i < len(tokens) {
+		if i+8 <= len(tokens) {
+			t := (*[8]int32)(tokens[i:])
+			x := min(uint32(t[0]-low), uint32(t[1]-low), uint32(t[2]-low), uint32(t[3]-low))
+			y := min(uint32(t[4]-low), uint32(t[5]-low), uint32(t[6]-low), uint32(t[7]-low))
+			if min(x, y) > apart {
+				i += 8
+				continue
+			}
+		}
+		if t := tokens[i]; t == a || t == b {
+			break
+		}
+		i++
+	}
+	return i
 }
 
 // tokenSpans draws short spans (GLM repository, ConstructBlockStrategy): lengths

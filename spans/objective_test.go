@@ -3,6 +3,7 @@ package spans
 import (
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"testing"
@@ -487,4 +488,25 @@ func FuzzDraw(f *testing.F) {
 			}
 		}
 	})
+}
+
+// The places that nextOf finds are those that a comparison of each token finds,
+// wherever they lie and however far apart the two ids are.
+func TestNextOf(t *testing.T) {
+	rng := rand.New(rand.NewPCG(3, 4))
+	for range 2000 {
+		a, b := int32(rng.IntN(40)-20), int32(rng.IntN(40)-20)
+		tokens := make([]int32, rng.IntN(40))
+		for i := range tokens {
+			tokens[i] = int32(rng.IntN(60) - 30)
+		}
+		from := rng.IntN(len(tokens) + 1)
+		want := from
+		for want < len(tokens) && tokens[want] != a && tokens[want] != b {
+			want++
+		}
+		if got := nextOf(tokens, from, a, b); got != want {
+			t.Fatalf("%d or %d from place %d on of %v: %d, want %d", a, b, from, tokens, got, want)
+		}
+	}
 }
