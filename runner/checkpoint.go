@@ -295,7 +295,23 @@ func latestCheckpoint(run string) (dir string, ok bool, err error) {
 	if err != nil {
 		return "", false, err
 	}
-	return standing(filepath.Join(run, checkpointsDir, strings.TrimSpace(string(text)))), true, nil
+	dir, err = pointedAt(run, latestFile, text)
+	return dir, true, err
+}
+
+// pointedAt is the checkpoint of a run that the text of its file latest or best names.
+func pointedAt(run, file string, text []byte) (dir string, err error) {
+	name := strings.TrimSpace(string(text))
+	dir = standing(filepath.Join(run, checkpointsDir, name))
+	if _, err := os.Stat(dir); err == nil && name != "" {
+		return dir, nil
+	}
+	path := filepath.Join(run, file)
+	hint := "copy the run again, or train again with another --out"
+	if newest := newestBefore(filepath.Join(run, checkpointsDir), ""); newest != "" {
+		hint = fmt.Sprintf("echo %s > %s", newest, path)
+	}
+	return "", &corpus.DataError{Path: path, Err: fmt.Errorf("names the checkpoint %q, which is not there", name), Hint: hint}
 }
 
 // findCheckpoint accepts a checkpoint's directory, a run's, whose newest
@@ -303,7 +319,7 @@ func latestCheckpoint(run string) (dir string, ok bool, err error) {
 func findCheckpoint(path string) (string, error) {
 	if name := filepath.Base(path); name == bestFile || name == latestFile {
 		if text, err := os.ReadFile(path); err == nil {
-			return standing(filepath.Join(filepath.Dir(path), checkpointsDir, strings.TrimSpace(string(text)))), nil
+			return pointedAt(filepath.Dir(path), name, text)
 		}
 	}
 	if _, err := os.Stat(filepath.Join(path, manifestFile)); err == nil {
@@ -391,15 +407,27 @@ func readState(dir string) (st State, weights string, err error) {
 // insteadOf says what to take where a checkpoint is damaged.
 func insteadOf(dir string) string {
 	checkpoints, latest := filepath.Dir(dir), filepath.Join(filepath.Dir(filepath.Dir(dir)), latestFile)
-	names, err := filepath.Glob(filepath.Join(checkpoints, "step-*"))
-	if err == nil && filepath.Base(checkpoints) == checkpointsDir {
-		for _, other := range slices.Backward(names) {
-			if _, err := os.Stat(filepath.Join(other, manifestFile)); err == nil && filepath.Base(other) < filepath.Base(dir) {
-				return fmt.Sprintf("the checkpoint is damaged; to go on from an earlier one: echo %s > %s", filepath.Base(other), latest)
-			}
+	if filepath.Base(checkpoints) == checkpointsDir {
+		if earlier := newestBefore(checkpoints, filepath.Base(dir)); earlier != "" {
+			return fmt.Sprintf("the checkpoint is damaged; to go on from an earlier one: echo %s > %s", earlier, latest)
 		}
 	}
 	return "the checkpoint is damaged, and there is no earlier one beside it; copy it again, or train again with another --out"
+}
+
+// newestBefore is the name of the newest of a folder's checkpoints before one, of all
+// where that is "".
+func newestBefore(checkpoints, name string) string {
+	dirs, err := filepath.Glob(filepath.Join(checkpoints, "step-*"))
+	if err != nil {
+		return ""
+	}
+	for _, dir := range slices.Backward(dirs) {
+		if _, err := os.Stat(filepath.Join(dir, manifestFile)); err == nil && (name == "" || filepath.Base(dir) < name) {
+			return filepath.Base(dir)
+		}
+	}
+	return ""
 }
 
 // loadModel makes the model of a checkpoint on a device.

@@ -91,3 +91,42 @@ func TestHostileTensors(t *testing.T) {
 		})
 	}
 }
+
+// A file latest that names nothing leads to the newest whole checkpoint; so does a
+// damaged checkpoint to the one before it.
+func TestCheckpointThatIsNotThere(t *testing.T) {
+	run := t.TempDir()
+	for _, name := range []string{"step-000000005", "step-000000009", "step-000000012"} {
+		if err := os.MkdirAll(filepath.Join(run, checkpointsDir, name), 0o777); err != nil {
+			t.Fatal(err)
+		}
+		if name == "step-000000012" {
+			continue // half of one
+		}
+		if err := os.WriteFile(filepath.Join(run, checkpointsDir, name, manifestFile), nil, 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	latest := filepath.Join(run, latestFile)
+	for _, text := range []string{"", "\n", "garbage", "step-000000007\n"} {
+		if err := os.WriteFile(latest, []byte(text), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		for _, path := range []string{run, latest} {
+			var data *corpus.DataError
+			if dir, err := findCheckpoint(path); !errors.As(err, &data) || data.Path != latest || data.Hint != "echo step-000000009 > "+latest {
+				t.Errorf("latest %q: %q, %v", text, dir, err)
+			}
+		}
+	}
+	if err := os.WriteFile(latest, []byte("step-000000009\n"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	dir, err := findCheckpoint(run)
+	if err != nil || filepath.Base(dir) != "step-000000009" {
+		t.Errorf("%q, %v", dir, err)
+	}
+	if hint := insteadOf(dir); !strings.Contains(hint, "echo step-000000005 > "+latest) {
+		t.Error(hint)
+	}
+}
