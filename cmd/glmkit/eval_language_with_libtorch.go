@@ -137,6 +137,12 @@ func (o *languageOptions) each(s streams, what string, measure func(g *runner.Ge
 	if err != nil {
 		return err
 	}
+	for _, path := range o.texts {
+		info, err := os.Stat(path)
+		if err == nil && !info.Mode().IsRegular() && !info.IsDir() && len(o.runs)*len(directions) > 1 {
+			return &configs.Error{Field: path, Msg: fmt.Sprintf("can be read once, and is to be %d times", len(o.runs)*len(directions)), Hint: "a file of it; or one RUN and one --context"}
+		}
+	}
 	folder, err := o.keepFolder()
 	if err != nil {
 		return err
