@@ -141,8 +141,10 @@ struct Buckets {
       return outputs;
     }
   };
-  // Accumulators live as long as somebody holds them, their hooks with them.
-  std::vector<std::pair<std::shared_ptr<torch::autograd::Node>, uintptr_t>> hooks;
+  // Accumulators live as long as somebody holds them, their hooks with them. Releases
+  // differ in how they are held.
+  using Accumulator = decltype(torch::autograd::impl::grad_accumulator(std::declval<const Tensor &>()));
+  std::vector<std::pair<Accumulator, uintptr_t>> hooks;
 
   Buckets(std::shared_ptr<Group> g, gk_tensor *list, int n, int64_t elements) : group(std::move(g)) {
     for (int i = 0; i < n; i++)
