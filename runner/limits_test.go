@@ -80,6 +80,20 @@ func TestLimits(t *testing.T) {
 		if again, err := Pretrain(context.Background(), c, f.corpus, "", o); err != nil || again.Step != st.Step {
 			t.Errorf("%s: again: step %d after %d (%v)", name, again.Step, st.Step, err)
 		}
+		// Another rate changes nothing any more, nor what the run says of itself.
+		before, err := os.ReadFile(filepath.Join(run, configFile))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var notes []string
+		o.Note = func(text string) { notes = append(notes, text) }
+		c.Train.Optimizer.LR /= 2
+		if _, err := Pretrain(context.Background(), c, f.corpus, "", o); err != nil || len(notes) != 1 || !strings.Contains(notes[0], "is finished, at step") {
+			t.Errorf("%s: another rate: notes %q (%v)", name, notes, err)
+		}
+		if after, err := os.ReadFile(filepath.Join(run, configFile)); err != nil || !bytes.Equal(before, after) {
+			t.Errorf("%s: a finished run's configuration was written anew (%v)", name, err)
+		}
 	}
 }
 

@@ -3,6 +3,7 @@
 package runner
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/sha256"
@@ -133,12 +134,24 @@ func (r *session) open(c *configs.Config, o Options, start func(*model) error) e
 			return err
 		}
 	}
+	return nil
+}
+
+// record writes down what a run is trained with, before it goes on; what a finished
+// one was trained with stays.
+func (r *session) record(o Options) error {
+	path := filepath.Join(r.dir, configFile)
 	if !r.finished() {
 		if err := r.recordEnvironment(o); err != nil {
 			return err
 		}
+		return writeWhole(path, r.configYAML)
 	}
-	return writeWhole(filepath.Join(r.dir, configFile), r.configYAML)
+	before, err := os.ReadFile(path)
+	if err == nil && !bytes.Equal(before, r.configYAML) && o.Note != nil {
+		o.Note(fmt.Sprintf("%s is finished, at step %d: the configuration given now is another one than its %s, and changes nothing", r.dir, r.state.Step, configFile))
+	}
+	return err
 }
 
 // placed is the device of this process, whose threads it sets.
@@ -256,6 +269,9 @@ func (r *session) run(ctx context.Context, src source, held func() (validation, 
 	}
 	defer func() { failed = errors.Join(failed, log.close()) }()
 	r.hours = func() float64 { return log.seconds() / 3600 }
+	if err := r.record(o); err != nil {
+		return err
+	}
 	r.hooks = append(r.hooks, r.logging(log))
 	if o.TensorBoard {
 		events, err := newEventFile(r.dir)
