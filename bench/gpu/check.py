@@ -192,7 +192,7 @@ class Check:
         except Failed as e:
             if e.code == 4 and self.device == "cuda":
                 self.lost = True
-                self.fact("device", e.last().removeprefix("glmkit: "), "PyTorch sees a GPU, glmkit does not (docs/training.md: Checking a GPU)")
+                self.fact("device", e.last().removeprefix("glmkit: "), "PyTorch sees a GPU, glmkit does not (docs/devices.md: Checking a GPU)")
             raise
         built = re.search(r"^libtorch +([0-9]+\.[0-9]+)", self.machine, re.M)
         if built and not torch.__version__.startswith(built[1] + "."):

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Checks glmkit beside PyTorch on this machine's GPU, or reduced on its CPU, and
-# writes bench/results/DATE-gpu-check-VERSION.md. docs/training.md says more.
+# writes bench/results/DATE-gpu-check-VERSION.md. docs/devices.md says more.
 #
 #	bench/gpu/run.sh [OPTION...]       options of check.py: --batch, --steps, --set, ...
 #	bench/gpu/run.sh --carry FOLDER    lays out in FOLDER what a machine without Go

@@ -18,7 +18,7 @@
 //	go run ./runner/internal/fit [-find | -print | -pack FILE | -unpack FILE -into FOLDER]
 //
 // -pack and -unpack carry what building takes of a libtorch from a machine that has
-// it to one that has Go (docs/training.md, "Checking a GPU").
+// it to one that has Go (docs/devices.md, "Checking a GPU").
 //
 // The environment: LIBTORCH names the libtorch to use (a folder with include/
 // and lib/), CXX the compiler. Exit codes: 0 done, 1 failure, 2 usage, 4
