@@ -136,6 +136,31 @@ func TestChooseComputing(t *testing.T) {
 	})
 }
 
+// pretrainToEnd is a run's directory behind a whole run; with stopAt above 0 of one
+// that was stopped in this step, or the one that had begun behind it, and went on.
+func pretrainToEnd(t *testing.T, c *configs.Config, corpus string, o Options, stopAt int) string {
+	t.Helper()
+	if stopAt > 0 {
+		ctx, cancel := context.WithCancel(context.Background())
+		defer cancel()
+		o.Observe = func(i StepInfo) {
+			if i.Step == stopAt {
+				cancel()
+			}
+		}
+		_, err := Pretrain(ctx, c, corpus, corpus, o)
+		var interrupted *Interrupted
+		if !errors.As(err, &interrupted) || interrupted.Step < stopAt || interrupted.Step > stopAt+1 {
+			t.Fatalf("%s: stopping after step %d: %v", o.Out, stopAt, err)
+		}
+		o.Observe = nil
+	}
+	if _, err := Pretrain(context.Background(), c, corpus, corpus, o); err != nil {
+		t.Fatalf("%s: %v", o.Out, err)
+	}
+	return o.Out
+}
+
 // Steps that the device decides about are the host's but for rounding; a run of
 // them that is stopped and goes on ends with the same bytes, and so does one that
 // computes its layers anew.
@@ -146,25 +171,7 @@ func TestStepsOfTheDevice(t *testing.T) {
 		c := config(t, "glm")
 		c.Compute.Precision, c.Compute.Step, c.Compute.CheckpointActivations = "float32", step, recompute
 		o := Options{Out: filepath.Join(dir, name), Device: "cpu", Threads: 1}
-		if stopAt > 0 {
-			ctx, cancel := context.WithCancel(context.Background())
-			defer cancel()
-			o.Observe = func(i StepInfo) {
-				if i.Step == stopAt {
-					cancel()
-				}
-			}
-			_, err := Pretrain(ctx, c, f.corpus, f.corpus, o)
-			var interrupted *Interrupted
-			if !errors.As(err, &interrupted) || interrupted.Step < stopAt || interrupted.Step > stopAt+1 {
-				t.Fatalf("%s: stopping after step %d: %v", name, stopAt, err)
-			}
-			o.Observe = nil
-		}
-		if _, err := Pretrain(context.Background(), c, f.corpus, f.corpus, o); err != nil {
-			t.Fatal(err)
-		}
-		return o.Out
+		return pretrainToEnd(t, c, f.corpus, o, stopAt)
 	}
 	host, there := lines(t, run("host", "host", false, 0)), run("there", "device", false, 0)
 	told := lines(t, there)

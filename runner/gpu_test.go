@@ -4,7 +4,6 @@ package runner
 
 import (
 	"context"
-	"errors"
 	"maps"
 	"math"
 	"path/filepath"
@@ -111,24 +110,7 @@ func TestGPUPretrains(t *testing.T) {
 		c := config(t, "glm")
 		c.Compute.Precision, c.Model.Dropout, c.Model.AttentionDropout = precision, dropout, dropout
 		o := Options{Out: filepath.Join(dir, name), Device: device, Threads: 1}
-		if stopAt > 0 {
-			ctx, cancel := context.WithCancel(context.Background())
-			defer cancel()
-			o.Observe = func(i StepInfo) {
-				if i.Step == stopAt {
-					cancel()
-				}
-			}
-			var interrupted *Interrupted
-			if _, err := Pretrain(ctx, c, f.corpus, f.corpus, o); !errors.As(err, &interrupted) {
-				t.Fatalf("%s: stopping after step %d: %v", name, stopAt, err)
-			}
-			o.Observe = nil
-		}
-		if _, err := Pretrain(context.Background(), c, f.corpus, f.corpus, o); err != nil {
-			t.Fatalf("%s: %v", name, err)
-		}
-		return o.Out
+		return pretrainToEnd(t, c, f.corpus, o, stopAt)
 	}
 	want, got := lines(t, run("cpu", "cpu", "float32", 0, 0)), lines(t, run("gpu", "auto", "float32", 0, 0))
 	if len(got) != len(want) {
