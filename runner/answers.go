@@ -16,7 +16,6 @@ import (
 
 	"github.com/glmkit/glmkit/configs"
 	"github.com/glmkit/glmkit/corpus"
-	"github.com/glmkit/glmkit/runner/internal/torch"
 	"github.com/glmkit/glmkit/tasks"
 )
 
@@ -33,21 +32,13 @@ type asked struct {
 	ShotsData string               `json:"shots_sha256,omitempty"`
 	Windows   *tasks.LanguageModel `json:"windows,omitempty"` // of the documents that Data are
 	Device    string               `json:"device"`
-	Precision string               `json:"precision,omitempty"` // empty: float32
+	Precision string               `json:"precision"`
 	Libtorch  string               `json:"libtorch"`
 }
 
 // answer is what an evaluation finds for an example of a split or for a window of
 // text. What Check refuses is not kept.
 type answer interface{ Check() error }
-
-// notUsual is a precision, or nothing for float32.
-func notUsual(precision string) string {
-	if precision == torch.Float32.String() {
-		return ""
-	}
-	return precision
-}
 
 // keptAnswer is a line of a file of answers.
 type keptAnswer[A answer] struct {

@@ -13,7 +13,7 @@ import (
 type computing struct {
 	// half is what matrix products of training read and write, BFloat16 or Float16;
 	// 0: Float32. Weights, sums and normalisation stay float32 (Micikevicius et al.
-	// 2018; bfloat16 needs no loss scale). Evaluation is float32 always.
+	// 2018; bfloat16 needs no loss scale). Answers are float32 unless answerIn says otherwise.
 	half      torch.DType
 	attention torch.AttentionForm
 	recompute bool // layers in the backward pass

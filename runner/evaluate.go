@@ -145,7 +145,7 @@ func (e *Evaluation) answer(ctx context.Context, a Answering, examples []tasks.E
 	}
 	question := asked{
 		Weights: e.Weights, Data: e.Data, Decoding: e.Decoding,
-		Shots: a.Shots.Count, ShotSeed: a.Shots.Seed, ShotsData: e.shots, Device: e.Device, Precision: notUsual(e.Precision), Libtorch: e.Libtorch,
+		Shots: a.Shots.Count, ShotSeed: a.Shots.Seed, ShotsData: e.shots, Device: e.Device, Precision: e.Precision, Libtorch: e.Libtorch,
 	}
 	same := func(example int, p tasks.Prediction) bool { return p.ID == examples[example].ID }
 	k, err := openAnswers(path, question, len(examples), same, a.Note)

@@ -137,7 +137,7 @@ func (how Scoring) telling(total int, done func() int) (tell func()) {
 
 // scoresOf takes over the scores of text so far: of blocks, or of documents' windows.
 func scoresOf[T any](g *Generator, text []T, windows *tasks.LanguageModel, count int, how Scoring) (*answers[Likelihood], error) {
-	question := asked{Weights: g.weights, Windows: windows, Device: g.model.device.String(), Precision: notUsual(g.Precision()), Libtorch: torch.Version()}
+	question := asked{Weights: g.weights, Windows: windows, Device: g.model.device.String(), Precision: g.Precision(), Libtorch: torch.Version()}
 	if how.Keep != "" {
 		hash := sha256.New()
 		encoder := json.NewEncoder(hash)

@@ -148,6 +148,9 @@ func (r *session) record(o Options) error {
 		return writeWhole(path, r.configYAML)
 	}
 	before, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
 	if err == nil && !bytes.Equal(before, r.configYAML) && o.Note != nil {
 		o.Note(fmt.Sprintf("%s is finished, at step %d: the configuration given now is another one than its %s, and changes nothing", r.dir, r.state.Step, configFile))
 	}
